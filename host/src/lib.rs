@@ -1,0 +1,5 @@
+//! Runs release processes as sandboxed WebAssembly components.
+//!
+//! The library never prints, exits, reads the environment or the system clock: the command line does.
+
+pub mod clock;

@@ -1,0 +1,1 @@
+//! kubernetes-csi sidecar releases.
