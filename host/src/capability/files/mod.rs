@@ -1,0 +1,1 @@
+//! The scratch directory of a step and the artefacts of a run.

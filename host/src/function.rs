@@ -1,0 +1,113 @@
+//! The one table of what plugins can call: every function of the WIT with its class.
+//!
+//! The gate, the plan, retries and the documentation all read this table; a test fails when a function of `wit/` is
+//! missing here.
+
+use serde::{Deserialize, Serialize};
+
+/// How a function relates to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Touches nothing outside the host.
+    Pure,
+    /// Reads the world.
+    Read,
+    /// Changes the world so that doing it again is the same: probed before and after.
+    Ensure,
+    /// Changes the world in a way no probe can see: at most once for its key.
+    Once,
+    /// Waits for something outside.
+    Wait,
+    /// Asks a person.
+    Ask,
+}
+
+impl Class {
+    /// Whether calls of this class change the world.
+    #[must_use]
+    pub fn is_effect(self) -> bool {
+        matches!(self, Self::Ensure | Self::Once)
+    }
+}
+
+/// A function of the WIT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Function {
+    /// Interface without version, for example `castoff:git/repositories`.
+    pub interface: &'static str,
+    /// Name as the component model spells it, for example `[method]repository.ensure-tag`.
+    pub name: &'static str,
+    /// Its class.
+    pub class: Class,
+}
+
+impl Function {
+    /// A short name for people: `git.ensure-tag`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let package = self.interface.split([':', '/']).nth(1).unwrap_or_default();
+        let name = self.name.rsplit('.').next().unwrap_or(self.name);
+        format!("{package}.{name}")
+    }
+}
+
+const fn function(interface: &'static str, name: &'static str, class: Class) -> Function {
+    Function { interface, name, class }
+}
+
+const GIT: &str = "castoff:git/repositories";
+const GITHUB: &str = "castoff:github/forge";
+const HTTP: &str = "castoff:http/client";
+const FILES: &str = "castoff:files/scratch";
+const LOG: &str = "castoff:log/logging";
+
+/// Every function a plugin can import.
+pub const FUNCTIONS: &[Function] = &[
+    function(GIT, "open", Class::Read),
+    function(GIT, "[method]repository.narrow", Class::Pure),
+    function(GIT, "[method]repository.default-branch", Class::Read),
+    function(GIT, "[method]repository.references", Class::Read),
+    function(GIT, "[method]repository.resolve", Class::Read),
+    function(GIT, "[method]repository.first-parents", Class::Read),
+    function(GIT, "[method]repository.log", Class::Read),
+    function(GIT, "[method]repository.merge-base", Class::Read),
+    function(GIT, "[method]repository.is-ancestor", Class::Read),
+    function(GIT, "[method]repository.read", Class::Read),
+    function(GIT, "[method]repository.entries", Class::Read),
+    function(GIT, "[method]repository.diff", Class::Read),
+    function(GIT, "[method]repository.build-commit", Class::Pure),
+    function(GIT, "[method]repository.ensure-branch", Class::Ensure),
+    function(GIT, "[method]repository.ensure-tag", Class::Ensure),
+    function(GIT, "[method]repository.ensure-refs", Class::Ensure),
+    function(GITHUB, "viewer", Class::Read),
+    function(GITHUB, "viewer-permission", Class::Read),
+    function(GITHUB, "pull-requests", Class::Read),
+    function(GITHUB, "find-pull-requests", Class::Read),
+    function(GITHUB, "ensure-pull-request", Class::Ensure),
+    function(GITHUB, "merge-pull-request", Class::Ensure),
+    function(GITHUB, "ensure-comment", Class::Ensure),
+    function(GITHUB, "find-issues", Class::Read),
+    function(GITHUB, "ensure-issue", Class::Ensure),
+    function(GITHUB, "release-of-tag", Class::Read),
+    function(GITHUB, "releases", Class::Read),
+    function(GITHUB, "ensure-release", Class::Ensure),
+    function(GITHUB, "ensure-prerelease", Class::Ensure),
+    function(GITHUB, "checks", Class::Read),
+    function(GITHUB, "branch-protection", Class::Read),
+    function(GITHUB, "dispatch", Class::Once),
+    function(HTTP, "fetch", Class::Read),
+    function(HTTP, "send", Class::Once),
+    function(FILES, "read", Class::Read),
+    function(FILES, "write", Class::Pure),
+    function(FILES, "files", Class::Read),
+    function(FILES, "publish", Class::Ensure),
+    function(LOG, "emit", Class::Pure),
+    function(LOG, "progress", Class::Pure),
+];
+
+/// Looks a function up by its short name, for example `git.ensure-tag`.
+#[must_use]
+pub fn by_short_name(short: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|function| function.short() == short)
+}

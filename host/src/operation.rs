@@ -1,0 +1,138 @@
+//! What a plugin is about to do, in the words that policy, plan and journal share.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::capability::Slug;
+
+/// Part of GitHub's API that a power covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GitHubArea {
+    /// Everything that only reads.
+    Read,
+    /// Opening and editing pull requests, their labels included.
+    Pulls,
+    /// Merging pull requests.
+    Merge,
+    /// Comments on issues and pull requests.
+    Comments,
+    /// Issues.
+    Issues,
+    /// Releases and their assets.
+    Releases,
+    /// `repository_dispatch` events.
+    Dispatch,
+}
+
+/// One thing an operation needs to be allowed. An operation may need several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "power", rename_all = "kebab-case")]
+pub enum Need {
+    /// Reading a git repository. Spelt `git.read owner/name`.
+    GitRead {
+        /// The repository.
+        repository: Slug,
+    },
+    /// Setting a ref of a remote. Spelt `git.push owner/name refs/tags/v1.2.3`.
+    GitPush {
+        /// The repository.
+        repository: Slug,
+        /// Full ref name.
+        reference: String,
+    },
+    /// A part of GitHub's API on a repository. Spelt `github.pulls owner/name`.
+    GitHub {
+        /// The part.
+        area: GitHubArea,
+        /// The repository.
+        repository: Slug,
+    },
+    /// An HTTP request. Spelt `http.get https://registry.k8s.io/v2/sig-storage/x/manifests/v1` (the query is left out).
+    Http {
+        /// Upper-case method.
+        method: String,
+        /// Address.
+        url: Url,
+    },
+    /// Sending a secret to a host. Spelt `secret slack-token https://slack.com`.
+    Secret {
+        /// Name of the secret.
+        name: String,
+        /// Scheme, host and port it would be sent to.
+        origin: String,
+    },
+    /// Keeping a document with the run. Spelt `files.publish`.
+    Publish,
+}
+
+impl std::fmt::Display for Need {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::GitRead { repository } => write!(f, "git.read {repository}"),
+            Self::GitPush { repository, reference } => write!(f, "git.push {repository} {reference}"),
+            Self::GitHub { area, repository } => write!(f, "github.{} {repository}", area.word()),
+            Self::Http { method, url } => {
+                let mut plain = url.clone();
+                plain.set_query(None);
+                plain.set_fragment(None);
+                write!(f, "http.{} {plain}", method.to_ascii_lowercase())
+            }
+            Self::Secret { name, origin } => write!(f, "secret {name} {origin}"),
+            Self::Publish => f.write_str("files.publish"),
+        }
+    }
+}
+
+impl GitHubArea {
+    /// The word a policy uses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Pulls => "pulls",
+            Self::Merge => "merge",
+            Self::Comments => "comments",
+            Self::Issues => "issues",
+            Self::Releases => "releases",
+            Self::Dispatch => "dispatch",
+        }
+    }
+
+    /// All parts.
+    pub const ALL: [Self; 7] = [
+        Self::Read,
+        Self::Pulls,
+        Self::Merge,
+        Self::Comments,
+        Self::Issues,
+        Self::Releases,
+        Self::Dispatch,
+    ];
+}
+
+/// A call that goes through the gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Short name of the function, for example `git.ensure-tag`.
+    pub function: String,
+    /// What it needs to be allowed.
+    pub needs: Vec<Need>,
+    /// In words, for plan, journal and status: `tag v2.11.0 of kubernetes-csi/livenessprobe at 33ea6c0`.
+    pub summary: String,
+    /// The arguments in a canonical form, without secrets; its digest identifies the call within the step.
+    pub request: serde_json::Value,
+}
+
+impl Operation {
+    /// SHA-256 over function and request, 64 hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let mut hash = Sha256::new();
+        hash.update(self.function.as_bytes());
+        hash.update([0]);
+        hash.update(self.request.to_string().as_bytes());
+        hex::encode(hash.finalize())
+    }
+}
