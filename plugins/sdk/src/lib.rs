@@ -1,1 +1,6 @@
 //! Guest SDK.
+
+pub mod dependency;
+pub mod go_mod;
+pub mod go_sum;
+pub mod version;

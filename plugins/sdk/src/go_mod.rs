@@ -1,0 +1,166 @@
+//! Reading `go.mod`: what a module requires and replaces. Only the directives that decide versions are kept.
+
+use std::cmp::Ordering;
+
+/// The directives of a `go.mod` file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GoMod {
+    /// Path of the module itself.
+    pub module: String,
+    /// Language version of the `go` directive, such as `1.22.3`.
+    pub go: Option<String>,
+    /// Requirements in file order.
+    pub require: Vec<Require>,
+    /// Replacements in file order.
+    pub replace: Vec<Replace>,
+}
+
+/// One `require` line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Require {
+    /// Module path.
+    pub path: String,
+    /// Version as written.
+    pub version: String,
+    /// Whether the line says `// indirect`.
+    pub indirect: bool,
+}
+
+/// One `replace` line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replace {
+    /// Module that is replaced.
+    pub path: String,
+    /// Only this version of it, or every version.
+    pub version: Option<String>,
+    /// Module or folder that takes its place.
+    pub to: String,
+    /// Version of the new module; a folder has none.
+    pub to_version: Option<String>,
+}
+
+impl GoMod {
+    /// Reads the text of a `go.mod`. Lines it does not know are passed over, so that newer directives do no harm.
+    pub fn parse(text: &str) -> GoMod {
+        let mut file = GoMod::default();
+        let mut block: Option<String> = None;
+        for line in text.lines() {
+            let (code, comment) = line.split_once("//").unwrap_or((line, ""));
+            let words: Vec<&str> =
+                code.split_whitespace().map(|word| word.trim_matches(['"', '`'])).collect();
+            match (block.as_deref(), words.as_slice()) {
+                (Some(_), [")"]) => block = None,
+                (None, [directive, "("]) => block = Some((*directive).to_owned()),
+                (Some(directive), rest) => file.take(directive, rest, comment),
+                (None, [directive, rest @ ..]) => file.take(directive, rest, comment),
+                (None, []) => {}
+            }
+        }
+        file
+    }
+
+    fn take(&mut self, directive: &str, words: &[&str], comment: &str) {
+        match (directive, words) {
+            ("module", [path]) => self.module = (*path).to_owned(),
+            ("go", [version]) => self.go = Some((*version).to_owned()),
+            ("require", [path, version]) => self.require.push(Require {
+                path: (*path).to_owned(),
+                version: (*version).to_owned(),
+                indirect: comment.trim().starts_with("indirect"),
+            }),
+            ("replace", words) => self.replace.extend(replacement(words)),
+            _ => {}
+        }
+    }
+
+    /// Version that the file requires of a module, after replacement.
+    pub fn version_of(&self, path: &str) -> Option<&str> {
+        let required = self.require.iter().find(|require| require.path == path)?;
+        let replaced = self.replacement_of(path, &required.version);
+        Some(replaced.and_then(|replace| replace.to_version.as_deref()).unwrap_or(&required.version))
+    }
+
+    /// The replacement that applies to a module at a version.
+    pub fn replacement_of(&self, path: &str, version: &str) -> Option<&Replace> {
+        let of_path = || self.replace.iter().filter(|replace| replace.path == path);
+        let exact = of_path().find(|replace| replace.version.as_deref() == Some(version));
+        exact.or_else(|| of_path().find(|replace| replace.version.is_none()))
+    }
+
+    /// Whether the module graph is pruned (language version 1.17 and newer): `go.sum` then no longer lists every
+    /// module of `go list -m all`.
+    pub fn is_pruned(&self) -> bool {
+        let Some(text) = &self.go else { return false };
+        let mut parts = text.split('.').map(|part| part.parse::<u64>().unwrap_or(0));
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (1, 17)
+    }
+}
+
+fn replacement(words: &[&str]) -> Option<Replace> {
+    let arrow = words.iter().position(|word| *word == "=>")?;
+    let (old, new) = (words.get(..arrow)?, words.get(arrow + 1..)?);
+    Some(Replace {
+        path: (*old.first()?).to_owned(),
+        version: old.get(1).map(|version| (*version).to_owned()),
+        to: (*new.first()?).to_owned(),
+        to_version: new.get(1).map(|version| (*version).to_owned()),
+    })
+}
+
+/// Orders module versions as Go does: semantic versions with pre-releases, `+incompatible` ignored.
+pub fn compare_versions(left: &str, right: &str) -> Ordering {
+    let read = |text: &str| {
+        let plain = text.strip_prefix('v').unwrap_or(text);
+        semver::Version::parse(plain.split('+').next().unwrap_or(plain)).ok()
+    };
+    match (read(left), read(right)) {
+        (Some(left), Some(right)) => left.cmp(&right),
+        (left, right) => left.is_some().cmp(&right.is_some()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = "module example.org/tool/v3\n\ngo 1.22.3\n\ntoolchain go1.22.4\n\nrequire example.org/one v1.2.3\n\nrequire (\n\texample.org/two v0.4.0 // indirect\n\t\"example.org/three\" v2.0.0+incompatible\n)\n\nreplace example.org/one => example.org/fork v1.2.4\n\nreplace (\n\texample.org/two v0.4.0 => ./two\n)\n";
+
+    #[test]
+    fn reads_single_lines_and_blocks() {
+        let file = GoMod::parse(SAMPLE);
+        assert_eq!((file.module.as_str(), file.go.as_deref()), ("example.org/tool/v3", Some("1.22.3")));
+        let required: Vec<_> = file.require.iter().map(|r| (r.path.as_str(), r.indirect)).collect();
+        assert_eq!(
+            required,
+            [("example.org/one", false), ("example.org/two", true), ("example.org/three", false)]
+        );
+        assert_eq!(file.version_of("example.org/one"), Some("v1.2.4"));
+        assert_eq!(file.version_of("example.org/two"), Some("v0.4.0"));
+        assert_eq!(file.version_of("example.org/none"), None);
+        assert_eq!(file.replacement_of("example.org/two", "v0.4.0").map(|r| r.to.as_str()), Some("./two"));
+        assert_eq!(file.replacement_of("example.org/two", "v0.5.0"), None);
+    }
+
+    #[test]
+    fn knows_when_the_graph_is_pruned() {
+        for (text, pruned) in [("go 1.16\n", false), ("go 1.17\n", true), ("go 1.22.3\n", true), ("", false)]
+        {
+            assert_eq!(GoMod::parse(text).is_pruned(), pruned, "{text}");
+        }
+    }
+
+    #[test]
+    fn orders_versions_like_go() {
+        let sorted = [
+            "v0.0.0-20190101000000-aaaaaaaaaaaa",
+            "v0.0.0-20200101000000-000000000000",
+            "v0.9.0",
+            "v0.10.0-rc.1",
+            "v0.10.0",
+            "v2.0.0+incompatible",
+        ];
+        for pair in sorted.windows(2) {
+            assert_eq!(compare_versions(pair[0], pair[1]), Ordering::Less, "{pair:?}");
+        }
+    }
+}
