@@ -1,1 +1,3 @@
 //! kubernetes-csi sidecar releases.
+
+pub mod core;

@@ -3,4 +3,6 @@
 pub mod dependency;
 pub mod go_mod;
 pub mod go_sum;
+pub mod image;
+pub mod tree;
 pub mod version;
