@@ -54,7 +54,8 @@ fn says_none(body: &str) -> bool {
 /// The first block in the generator's order of preference: named fences with CRLF, a fence without a name with
 /// CRLF (only where the body speaks of release notes at all), then named fences with LF.
 fn block(body: &str) -> Option<(&str, bool)> {
-    let speaks = body.contains("release-note") || body.contains("Does this PR introduce a user-facing change?");
+    let speaks =
+        body.contains("release-note") || body.contains("Does this PR introduce a user-facing change?");
     let named = ["release-notes", "release-note"];
     let development = ["dev-release-notes", "dev-release-note"];
     let crlf = fenced(body, &named, "\r\n").or_else(|| fenced(body, &development, "\r\n"));
@@ -92,9 +93,15 @@ fn strip_action_required(text: &str) -> String {
     let mut text = text.to_owned();
     for mark in ["[action required]", "action required:"] {
         let mut from = 0;
-        while let Some(at) = text.to_ascii_lowercase().get(from..).and_then(|rest| rest.find(mark)).map(|at| at + from) {
+        while let Some(at) =
+            text.to_ascii_lowercase().get(from..).and_then(|rest| rest.find(mark)).map(|at| at + from)
+        {
             let end = at + mark.len();
-            match text.get(end..).and_then(|rest| rest.chars().next()).filter(|next| next.is_ascii_whitespace()) {
+            match text
+                .get(end..)
+                .and_then(|rest| rest.chars().next())
+                .filter(|next| next.is_ascii_whitespace())
+            {
                 Some(space) => text.replace_range(at..end + space.len_utf8(), ""),
                 None => from = end,
             }
@@ -178,8 +185,16 @@ impl Kind {
     /// Section of a heading.
     pub fn of_title(title: &str) -> Option<Kind> {
         let all = [
-            Kind::Urgent, Kind::Deprecation, Kind::ApiChange, Kind::Feature, Kind::Design, Kind::Documentation,
-            Kind::FailingTest, Kind::Bug, Kind::Other, Kind::Uncategorized,
+            Kind::Urgent,
+            Kind::Deprecation,
+            Kind::ApiChange,
+            Kind::Feature,
+            Kind::Design,
+            Kind::Documentation,
+            Kind::FailingTest,
+            Kind::Bug,
+            Kind::Other,
+            Kind::Uncategorized,
         ];
         all.into_iter().find(|kind| kind.title() == title.trim())
     }
@@ -346,12 +361,21 @@ mod tests {
             assert_eq!(Kind::of_labels(&labels(names)), kind, "{names:?}");
         }
         assert_eq!(sig_suffix(&labels(&["sig/storage"])), " [SIG Storage]");
-        assert_eq!(sig_suffix(&labels(&["sig/storage", "sig/api-machinery", "sig/node"])), " [SIG API Machinery, Node and Storage]");
+        assert_eq!(
+            sig_suffix(&labels(&["sig/storage", "sig/api-machinery", "sig/node"])),
+            " [SIG API Machinery, Node and Storage]"
+        );
     }
 
     #[test]
     fn prints_one_item() {
-        let note = Note { kind: Kind::Bug, number: 7, author: "ann".into(), text: "fix it\n- well".into(), suffix: String::new() };
+        let note = Note {
+            kind: Kind::Bug,
+            number: 7,
+            author: "ann".into(),
+            text: "fix it\n- well".into(),
+            suffix: String::new(),
+        };
         assert_eq!(
             note.item("org/tool"),
             "Fix it\n  - well ([#7](https://github.com/org/tool/pull/7), [@ann](https://github.com/ann))"

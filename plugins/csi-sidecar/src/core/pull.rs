@@ -65,7 +65,8 @@ pub fn claim(commit: &Commit) -> Option<Claim> {
         return Some(Claim { number: number.trim().parse().ok()?, origin: origin_of_branch(head) });
     }
     // A squashed pull request: one parent, the number at the end of the subject.
-    let number = subject.strip_suffix(')').and_then(|rest| rest.rsplit_once(" (#")).map(|(_, number)| number)?;
+    let number =
+        subject.strip_suffix(')').and_then(|rest| rest.rsplit_once(" (#")).map(|(_, number)| number)?;
     let number = number.parse().ok().filter(|_| commit.parents <= 1)?;
     Some(Claim { number, origin: None })
 }
@@ -138,7 +139,12 @@ pub struct Accounting {
 impl Accounting {
     /// Accounts for every commit of a first-parent range. `bases` are the branches that a pull request of the range
     /// may have been merged into; `repository` is `owner/name`.
-    pub fn new(commits: &[Commit], pulls: &BTreeMap<u64, PullRequest>, bases: &[String], repository: &str) -> Accounting {
+    pub fn new(
+        commits: &[Commit],
+        pulls: &BTreeMap<u64, PullRequest>,
+        bases: &[String],
+        repository: &str,
+    ) -> Accounting {
         let mut printed = BTreeSet::new();
         let rows = commits.iter().map(|commit| {
             let mut row = account(commit, pulls, bases);
@@ -163,7 +169,8 @@ impl Accounting {
     /// Rows that need a person: all without a note that did not say NONE, and all with remarks.
     pub fn open(&self) -> impl Iterator<Item = &Account> {
         self.rows.iter().filter(|row| {
-            !row.remarks.is_empty() || !matches!(row.verdict, Verdict::Noted(_) | Verdict::Exempt | Verdict::Duplicate)
+            !row.remarks.is_empty()
+                || !matches!(row.verdict, Verdict::Noted(_) | Verdict::Exempt | Verdict::Duplicate)
         })
     }
 }
@@ -196,11 +203,16 @@ fn merged_here(commit: &Commit, pull: &PullRequest, bases: &[String], remarks: &
             false
         }
         Some(_) if !known_base => {
-            remarks.push(format!("was merged into {}, the release is made from {}", pull.base_ref, bases.join(" or ")));
+            remarks.push(format!(
+                "was merged into {}, the release is made from {}",
+                pull.base_ref,
+                bases.join(" or ")
+            ));
             true
         }
         None if !known_base => {
-            remarks.push(format!("its base is {}, and nothing says that this commit merged it", pull.base_ref));
+            remarks
+                .push(format!("its base is {}, and nothing says that this commit merged it", pull.base_ref));
             false
         }
         _ => true,
@@ -277,7 +289,11 @@ mod tests {
         let cases = [
             ("Merge pull request #12 from ann/fix\n\nTitle", 2, Some((12, None))),
             ("Merge pull request #12 from robot/cherry-pick-9-to-release-1.2\n\nx", 2, Some((12, Some(9)))),
-            ("Merge pull request #12 from ann/automated-cherry-pick-of-#8-upstream-release-1.2\n", 2, Some((12, None))),
+            (
+                "Merge pull request #12 from ann/automated-cherry-pick-of-#8-upstream-release-1.2\n",
+                2,
+                Some((12, None)),
+            ),
             ("Fix things (#15)", 1, Some((15, None))),
             ("Fix things (#15)", 2, None),
             ("Squashed 'tools/' changes from a..b\n\nMerge pull request #7 from other/repo", 1, None),
@@ -323,15 +339,22 @@ mod tests {
         blockless.body = "no block".to_owned();
         let mut elsewhere = pull(7, "Other base", "h");
         (elsewhere.base_ref, elsewhere.merge_commit_sha) = ("old".to_owned(), None);
-        let all = [pull(1, "Fix", "a"), pull(2, "NONE", "b"), pull(3, "Old", "zzz"), blockless, robot, elsewhere];
+        let all =
+            [pull(1, "Fix", "a"), pull(2, "NONE", "b"), pull(3, "Old", "zzz"), blockless, robot, elsewhere];
         let pulls = all.into_iter().map(|pull| (pull.number, pull)).collect();
         let accounting = Accounting::new(&commits, &pulls, &["main".to_owned()], "org/tool");
         let verdicts: Vec<&Verdict> = accounting.rows.iter().map(|row| &row.verdict).collect();
         assert!(matches!(
             verdicts.as_slice(),
             [
-                Verdict::Noted(_), Verdict::Exempt, Verdict::Foreign, Verdict::NoBlock, Verdict::Unknown,
-                Verdict::NoPull, Verdict::Noted(Note { number: 6, .. }), Verdict::Foreign,
+                Verdict::Noted(_),
+                Verdict::Exempt,
+                Verdict::Foreign,
+                Verdict::NoBlock,
+                Verdict::Unknown,
+                Verdict::NoPull,
+                Verdict::Noted(Note { number: 6, .. }),
+                Verdict::Foreign,
             ]
         ));
         assert!(accounting.notes().all(|note| note.author == "ann"));

@@ -85,7 +85,7 @@ pub enum RangeError {
     #[error(transparent)]
     NotNext(#[from] NotNext),
     /// The start tag was given but is no tag of the repository.
-    #[error("the start tag {since} does not exist{}", nearest(.nearest))]
+    #[error("the start tag {since} does not exist{}", the_nearest(.nearest))]
     MissingSince {
         /// Name given.
         since: String,
@@ -93,14 +93,16 @@ pub enum RangeError {
         nearest: Option<Version>,
     },
     /// Nothing was released before.
-    #[error("no release is tagged below {version}, so the notes have no start; name a tag in the input `since`")]
+    #[error(
+        "no release is tagged below {version}, so the notes have no start; name a tag in the input `since`"
+    )]
     NoSince {
         /// Version wanted.
         version: Version,
     },
 }
 
-fn nearest(version: &Option<Version>) -> String {
+fn the_nearest(version: &Option<Version>) -> String {
     version.map(|version| format!("; the release before is {version}")).unwrap_or_default()
 }
 
@@ -147,7 +149,11 @@ pub fn changelog_file(line: castoff_sdk::version::Line) -> String {
 ///
 /// # Errors
 /// [`RangeError`] says what is missing or wrong and how to go on.
-pub fn discover(version: Version, world: World<'_>, overrides: &Overrides) -> Result<ReleaseRange, RangeError> {
+pub fn discover(
+    version: Version,
+    world: World<'_>,
+    overrides: &Overrides,
+) -> Result<ReleaseRange, RangeError> {
     let mut remarks = Vec::new();
     check_successor(version, world.tags, overrides, &mut remarks)?;
     let (branch, head, creates_branch) = choose_branch(version, world, overrides, &mut remarks)?;
@@ -176,7 +182,10 @@ pub fn discover(version: Version, world: World<'_>, overrides: &Overrides) -> Re
 }
 
 fn choose_branch(
-    version: Version, world: World<'_>, overrides: &Overrides, remarks: &mut Vec<String>,
+    version: Version,
+    world: World<'_>,
+    overrides: &Overrides,
+    remarks: &mut Vec<String>,
 ) -> Result<(String, String, bool), RangeError> {
     let release_branch = version.line().branch();
     let exists = world.branches.contains_key(&release_branch);
@@ -189,7 +198,10 @@ fn choose_branch(
         None => world.default_branch.to_owned(),
     };
     if exists && version.patch == 0 && name == release_branch {
-        remarks.push(format!("{release_branch} exists already; {version} is released from it, not from {}", world.default_branch));
+        remarks.push(format!(
+            "{release_branch} exists already; {version} is released from it, not from {}",
+            world.default_branch
+        ));
     }
     let Some(head) = world.branches.get(&name) else {
         let known = world.branches.keys().cloned().collect();
@@ -199,17 +211,25 @@ fn choose_branch(
 }
 
 fn choose_start(
-    version: Version, tags: &TagSet, overrides: &Overrides, remarks: &mut Vec<String>,
+    version: Version,
+    tags: &TagSet,
+    overrides: &Overrides,
+    remarks: &mut Vec<String>,
 ) -> Result<(String, String), RangeError> {
     if let Some(since) = &overrides.since {
         let Some(commit) = tags.commit_of_name(since) else {
-            return Err(RangeError::MissingSince { since: since.clone(), nearest: tags.latest_below(version) });
+            return Err(RangeError::MissingSince {
+                since: since.clone(),
+                nearest: tags.latest_below(version),
+            });
         };
         return Ok((since.clone(), commit.to_owned()));
     }
     let start = previous_release(version, tags).ok_or(RangeError::NoSince { version })?;
     if version.patch == 0 && start.patch != 0 {
-        remarks.push(format!("no vX.Y.0 is tagged below {version}; the notes start at the patch release {start}"));
+        remarks.push(format!(
+            "no vX.Y.0 is tagged below {version}; the notes start at the patch release {start}"
+        ));
     }
     let commit = tags.commit(start).unwrap_or_default().to_owned();
     Ok((start.to_string(), commit))
@@ -237,7 +257,10 @@ fn older_changelogs(version: Version, since: &str, tags: &TagSet) -> Vec<String>
 }
 
 fn check_successor(
-    version: Version, tags: &TagSet, overrides: &Overrides, remarks: &mut Vec<String>,
+    version: Version,
+    tags: &TagSet,
+    overrides: &Overrides,
+    remarks: &mut Vec<String>,
 ) -> Result<(), RangeError> {
     match successor_fault(version, tags, &overrides.skip) {
         Some(fault) if overrides.since.is_some() => {
@@ -256,7 +279,8 @@ pub fn successor_fault(version: Version, tags: &TagSet, skip: &[Version]) -> Opt
     let released = |wanted: Version| tags.commit(wanted).is_some() || skip.contains(&wanted);
     let in_major = |major: u64| tags.finals().any(|found| found.major == major);
     let in_line = |wanted: Version| {
-        tags.finals().any(|found| found.line() == wanted.line()) || skip.iter().any(|found| found.line() == wanted.line())
+        tags.finals().any(|found| found.line() == wanted.line())
+            || skip.iter().any(|found| found.line() == wanted.line())
     };
     let announced = tags.latest_candidate(version).is_some();
     let follows = match version {
@@ -264,7 +288,8 @@ pub fn successor_fault(version: Version, tags: &TagSet, skip: &[Version]) -> Opt
         Version { candidate: Some(number), .. } => {
             let previous = Version { candidate: number.checked_sub(1), ..version };
             let counted = number <= 1 || released(previous);
-            return (!counted || released(version.release()) && tags.commit(version).is_none()
+            return (!counted
+                || released(version.release()) && tags.commit(version).is_none()
                 || number <= 1 && successor_fault(version.release(), tags, skip).is_some() && !announced)
                 .then(|| not_next(version, tags));
         }
@@ -274,7 +299,9 @@ pub fn successor_fault(version: Version, tags: &TagSet, skip: &[Version]) -> Opt
             let before = Version { minor: version.minor - 1, ..version };
             in_line(before) || tags.latest_candidate(before).is_some()
         }
-        Version { major: 1.., .. } => in_major(version.major - 1) || skip.iter().any(|v| v.major + 1 == version.major),
+        Version { major: 1.., .. } => {
+            in_major(version.major - 1) || skip.iter().any(|v| v.major + 1 == version.major)
+        }
         _ => true,
     };
     (!follows).then(|| not_next(version, tags))
@@ -293,7 +320,10 @@ fn not_next(version: Version, tags: &TagSet) -> NotNext {
 
 /// In how many places two versions differ.
 fn distance(left: Version, right: Version) -> usize {
-    [left.major != right.major, left.minor != right.minor, left.patch != right.patch].iter().filter(|d| **d).count()
+    [left.major != right.major, left.minor != right.minor, left.patch != right.patch]
+        .iter()
+        .filter(|d| **d)
+        .count()
 }
 
 #[cfg(test)]
@@ -312,7 +342,8 @@ mod tests {
         Version::parse(text).expect(text)
     }
 
-    const TAGGED: &[&str] = &["v4.8.0", "v4.9.0", "v4.9.1", "v4.10.0", "v4.10.1", "v5.0.0-rc1", "v2.11", "client/v4.2.0"];
+    const TAGGED: &[&str] =
+        &["v4.8.0", "v4.9.0", "v4.9.1", "v4.10.0", "v4.10.1", "v5.0.0-rc1", "v2.11", "client/v4.2.0"];
 
     fn find(text: &str, heads: &[&str], overrides: &Overrides) -> Result<ReleaseRange, RangeError> {
         let (tags, branches) = (tags(TAGGED), branches(heads));
@@ -332,7 +363,11 @@ mod tests {
         ];
         for (text, heads, branch, since, creates) in cases {
             let range = find(text, heads, &Overrides::default()).expect(text);
-            assert_eq!((range.branch.as_str(), range.since.as_str(), range.creates_branch), (branch, since, creates), "{text}");
+            assert_eq!(
+                (range.branch.as_str(), range.since.as_str(), range.creates_branch),
+                (branch, since, creates),
+                "{text}"
+            );
             assert_eq!(range.since_commit, format!("at-{since}"));
             assert_eq!(range.head, format!("head-{branch}"));
         }
@@ -342,7 +377,10 @@ mod tests {
     fn names_the_files() {
         let minor = find("v4.11.0", &["main"], &Overrides::default()).expect("minor");
         assert_eq!(minor.changelog, "CHANGELOG/CHANGELOG-4.11.md");
-        assert_eq!(minor.previous_changelogs.first().map(String::as_str), Some("CHANGELOG/CHANGELOG-4.10.md"));
+        assert_eq!(
+            minor.previous_changelogs.first().map(String::as_str),
+            Some("CHANGELOG/CHANGELOG-4.10.md")
+        );
         assert_eq!(minor.bases, ["main"]);
         let on_branch = find("v4.11.0", &["main", "release-4.11"], &Overrides::default()).expect("minor");
         assert_eq!(on_branch.bases, ["release-4.11", "main"]);
@@ -385,7 +423,8 @@ mod tests {
         assert!(error.to_string().contains("no branch release-4.10"), "{error}");
         let error = find("v4.11.0", &["master"], &Overrides::default()).expect_err("other default");
         assert!(error.to_string().contains("no branch main; it has master"), "{error}");
-        let world = World { default_branch: "main", branches: &branches(&["main"]), tags: &TagSet::default() };
+        let world =
+            World { default_branch: "main", branches: &branches(&["main"]), tags: &TagSet::default() };
         let error = discover(version("v1.0.0"), world, &Overrides::default()).expect_err("nothing before");
         assert_eq!(error, RangeError::NoSince { version: version("v1.0.0") });
     }

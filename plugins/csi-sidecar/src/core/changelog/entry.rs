@@ -56,7 +56,9 @@ pub fn entries(file: &str) -> Vec<Entry> {
         match heading(line) {
             Some((level, version)) => match found.last_mut() {
                 // The same heading twice in a row is one entry.
-                Some(last) if last.version_text.trim_start_matches('v') == version.trim_start_matches('v') => {
+                Some(last)
+                    if last.version_text.trim_start_matches('v') == version.trim_start_matches('v') =>
+                {
                     last.doubled = true;
                     last.text.push_str(line);
                 }
@@ -88,7 +90,8 @@ fn heading(line: &str) -> Option<(usize, &str)> {
     let rest = line.trim_end().trim_start_matches('#');
     let level = line.trim_end().len() - rest.len();
     let version = rest.trim_start().strip_prefix("Release notes for ")?.trim();
-    let digits = version.strip_prefix('v').unwrap_or(version).starts_with(|first: char| first.is_ascii_digit());
+    let digits =
+        version.strip_prefix('v').unwrap_or(version).starts_with(|first: char| first.is_ascii_digit());
     (level > 0 && digits && !version.contains(' ')).then_some((level, version))
 }
 
@@ -158,7 +161,9 @@ fn documentation(line: &str) -> Option<String> {
 fn written(note: &str) -> WrittenNote {
     let plain = WrittenNote { text: note.trim_end().to_owned(), number: None, linked: None, author: None };
     let start = note.rfind(" ([#").or_else(|| note.rfind(" (#"));
-    let Some((text, reference)) = start.and_then(|at| Some((note.get(..at)?, note.get(at..)?))) else { return plain };
+    let Some((text, reference)) = start.and_then(|at| Some((note.get(..at)?, note.get(at..)?))) else {
+        return plain;
+    };
     let number = reference.split_once('#').and_then(|(_, rest)| digits(rest));
     let author = reference.split_once('@').map(|(_, rest)| login(rest)).filter(|login| !login.is_empty());
     let linked = reference.split_once("/pull/").and_then(|(_, rest)| digits(rest));
@@ -212,8 +217,14 @@ mod tests {
         assert_eq!((newest.since.as_deref(), newest.bare, newest.dependencies), (None, false, true));
         let notes = &newest.sections[0].notes;
         assert_eq!(newest.sections[0].title, "Bug or Regression");
-        assert_eq!((notes[0].number, notes[0].linked, notes[0].author.as_deref()), (Some(12), Some(11), Some("ann")));
-        assert_eq!((notes[1].number, notes[1].linked, notes[1].author.as_deref()), (Some(13), None, Some("bob")));
+        assert_eq!(
+            (notes[0].number, notes[0].linked, notes[0].author.as_deref()),
+            (Some(12), Some(11), Some("ann"))
+        );
+        assert_eq!(
+            (notes[1].number, notes[1].linked, notes[1].author.as_deref()),
+            (Some(13), None, Some("bob"))
+        );
         assert_eq!((notes[2].text.as_str(), notes[2].number), ("Without reference\n- detail", None));
         assert_eq!((oldest.since.as_deref(), oldest.bare, oldest.doubled), (Some("1.2.0"), true, true));
         assert_eq!(found.iter().map(|entry| entry.text.as_str()).collect::<String>(), FILE);
@@ -221,10 +232,16 @@ mod tests {
 
     #[test]
     fn finds_headings_in_any_style() {
-        for text in ["# Release notes for v1.3.0\n", "## Release notes for 1.3.0", "x\n# Release notes for 1.3.0 \n"] {
+        for text in
+            ["# Release notes for v1.3.0\n", "## Release notes for 1.3.0", "x\n# Release notes for 1.3.0 \n"]
+        {
             assert!(has_heading(text, Version::new(1, 3, 0)), "{text}");
         }
-        for text in ["# Release notes for v1.3.1\n", "Release notes for v1.3.0", "# Release notes for v1.3.0 and more"] {
+        for text in [
+            "# Release notes for v1.3.1\n",
+            "Release notes for v1.3.0",
+            "# Release notes for v1.3.0 and more",
+        ] {
             assert!(!has_heading(text, Version::new(1, 3, 0)), "{text}");
         }
     }

@@ -62,7 +62,10 @@ impl fmt::Display for Lint {
                 write!(out, "the documentation address of {version} is broken: {address:?}")
             }
             Lint::WrongSince { version, since } => {
-                write!(out, "the entry of {version} says \"Changelog since {since}\", which is no earlier tag")
+                write!(
+                    out,
+                    "the entry of {version} says \"Changelog since {since}\", which is no earlier tag"
+                )
             }
             Lint::MismatchedLink { version, number, linked } => {
                 write!(out, "a note of {version} says #{number} and links to pull request {linked}")
@@ -119,17 +122,38 @@ mod tests {
     #[test]
     fn finds_the_faults_that_were_published() {
         let tags = TagSet::new([("v2.5.0", "a"), ("v2.6.0", "b")]);
-        let header = "# Release notes for v2.5.1\n\n[Documentation](https://a.b)\n\n# Changelog since v2.5.0\n\n";
+        let header =
+            "# Release notes for v2.5.1\n\n[Documentation](https://a.b)\n\n# Changelog since v2.5.0\n\n";
         let note = "## Changes by Kind\n\n### Feature\n\n- X ([#2](https://github.com/o/r/pull/3), [@a](https://github.com/a))\n";
         let cases = [
             ("CHANGELOG/CHANGELOG-2.5.md", header.to_owned(), None),
-            ("CHANGELOG/CHANGELOG-2.5.1.md", header.to_owned(), Some("belongs in CHANGELOG/CHANGELOG-2.5.md")),
-            ("CHANGELOG/CHANGELOG-2.5.md", header.replace("since v2.5.0", "since v2.4.1"), Some("no earlier tag")),
-            ("CHANGELOG/CHANGELOG-2.5.md", header.replace("since v2.5.0", "since v2.6.0"), Some("no earlier tag")),
+            (
+                "CHANGELOG/CHANGELOG-2.5.1.md",
+                header.to_owned(),
+                Some("belongs in CHANGELOG/CHANGELOG-2.5.md"),
+            ),
+            (
+                "CHANGELOG/CHANGELOG-2.5.md",
+                header.replace("since v2.5.0", "since v2.4.1"),
+                Some("no earlier tag"),
+            ),
+            (
+                "CHANGELOG/CHANGELOG-2.5.md",
+                header.replace("since v2.5.0", "since v2.6.0"),
+                Some("no earlier tag"),
+            ),
             ("CHANGELOG/CHANGELOG-2.5.md", header.replace("https://a.b", "https:/a.b"), Some("is broken")),
             ("CHANGELOG/CHANGELOG-2.5.md", format!("# Release notes for v2.5.1\n\n{header}"), Some("twice")),
-            ("CHANGELOG/CHANGELOG-2.5.md", format!("{header}{note}"), Some("says #2 and links to pull request 3")),
-            ("CHANGELOG/CHANGELOG-2.5.md", format!("{header}[x](https://gitihub.com/a)"), Some("does not go to github.com")),
+            (
+                "CHANGELOG/CHANGELOG-2.5.md",
+                format!("{header}{note}"),
+                Some("says #2 and links to pull request 3"),
+            ),
+            (
+                "CHANGELOG/CHANGELOG-2.5.md",
+                format!("{header}[x](https://gitihub.com/a)"),
+                Some("does not go to github.com"),
+            ),
         ];
         for (path, file, fault) in cases {
             let found: Vec<String> = lint(path, &file, &tags).iter().map(Lint::to_string).collect();

@@ -42,7 +42,8 @@ pub fn render_notes(notes: &[Note], repository: &str, urgent: UrgentForm) -> Str
         items.dedup();
         items
     };
-    let mut kinds: Vec<Kind> = notes.iter().map(|note| note.kind).filter(|kind| *kind != Kind::Urgent).collect();
+    let mut kinds: Vec<Kind> =
+        notes.iter().map(|note| note.kind).filter(|kind| *kind != Kind::Urgent).collect();
     kinds.sort();
     kinds.dedup();
     let mut text = urgent.render(&of_kind(Kind::Urgent));
@@ -170,7 +171,8 @@ _Nothing has changed._
 ";
         let clean = HeaderStyle { urgent: UrgentForm::Clean, ..HeaderStyle::default() };
         assert_eq!(rendered(&notes, &clean), expected);
-        let generator = rendered(&notes, &HeaderStyle { urgent: UrgentForm::Generator, ..HeaderStyle::default() });
+        let generator =
+            rendered(&notes, &HeaderStyle { urgent: UrgentForm::Generator, ..HeaderStyle::default() });
         assert!(generator.contains("## Urgent Upgrade Notes \n"), "{generator}");
         assert!(generator.contains("\n - Move now "), "{generator}");
         assert!(generator.contains("\n \n## Changes by Kind"), "{generator}");
@@ -180,7 +182,9 @@ _Nothing has changed._
     fn placing_twice_changes_nothing() {
         let first = rendered(&[note(Kind::Bug, 3, "Fix")], &HeaderStyle::default());
         let old = first.replace("1.3.0", "1.2.9");
-        let Placement::Prepend(file) = place(version("v1.3.0"), &first, Some(&old)) else { panic!("not prepended") };
+        let Placement::Prepend(file) = place(version("v1.3.0"), &first, Some(&old)) else {
+            panic!("not prepended")
+        };
         assert!(file.ends_with(&format!("\n\n{old}")));
         assert_eq!(place(version("v1.3.0"), &first, Some(&file)), Placement::Present);
         assert_eq!(place(version("v1.3.0"), &first, None), Placement::Create(first.clone()));

@@ -74,7 +74,8 @@ impl HeaderStyle {
         let read = files.into_iter().map(entries).find(|entries| !entries.is_empty());
         let Some(entries) = read else { return HeaderStyle::default() };
         let Some(newest) = entries.first() else { return HeaderStyle::default() };
-        let mut style = HeaderStyle { since: true, urgent: UrgentForm::default(), ..HeaderStyle::of_entry(newest) };
+        let mut style =
+            HeaderStyle { since: true, urgent: UrgentForm::default(), ..HeaderStyle::of_entry(newest) };
         if newest.since.is_none() {
             style.since_bare = style.bare;
         }
@@ -117,15 +118,26 @@ mod tests {
     fn a_new_entry_takes_over_the_habits_of_the_newest() {
         let version = Version::new(1, 3, 0);
         let cases = [
-            ("# Release notes for v1.2.0\n\n[Documentation](https://a.b/docs/)\n\n# Changelog since v1.1.0\n",
-             "# Release notes for v1.3.0\n\n[Documentation](https://a.b/docs/)\n\n# Changelog since v1.2.0\n\n"),
-            ("## Release notes for 1.2.0\n\n# Changelog since 1.1.0\n",
-             "## Release notes for 1.3.0\n\n# Changelog since 1.2.0\n\n"),
-            ("# Release notes for v1.2.0\n\n[Documentation](https:/broken)\n\n## Dependencies\n",
-             "# Release notes for v1.3.0\n\n[Documentation](https:/broken)\n\n# Changelog since v1.2.0\n\n"),
-            ("# Release notes for 1.2.0\n\n# Changelog since v1.1.0\n\n# Release notes for v1.1.0\n",
-             "# Release notes for 1.3.0\n\n# Changelog since v1.2.0\n\n"),
-            ("", "# Release notes for v1.3.0\n\n[Documentation](https://kubernetes-csi.github.io)\n\n# Changelog since v1.2.0\n\n"),
+            (
+                "# Release notes for v1.2.0\n\n[Documentation](https://a.b/docs/)\n\n# Changelog since v1.1.0\n",
+                "# Release notes for v1.3.0\n\n[Documentation](https://a.b/docs/)\n\n# Changelog since v1.2.0\n\n",
+            ),
+            (
+                "## Release notes for 1.2.0\n\n# Changelog since 1.1.0\n",
+                "## Release notes for 1.3.0\n\n# Changelog since 1.2.0\n\n",
+            ),
+            (
+                "# Release notes for v1.2.0\n\n[Documentation](https:/broken)\n\n## Dependencies\n",
+                "# Release notes for v1.3.0\n\n[Documentation](https:/broken)\n\n# Changelog since v1.2.0\n\n",
+            ),
+            (
+                "# Release notes for 1.2.0\n\n# Changelog since v1.1.0\n\n# Release notes for v1.1.0\n",
+                "# Release notes for 1.3.0\n\n# Changelog since v1.2.0\n\n",
+            ),
+            (
+                "",
+                "# Release notes for v1.3.0\n\n[Documentation](https://kubernetes-csi.github.io)\n\n# Changelog since v1.2.0\n\n",
+            ),
         ];
         for (file, header) in cases {
             assert_eq!(HeaderStyle::inherit([file]).header(version, "v1.2.0"), header, "{file}");
