@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Probe, Result, Slug};
 
+mod backend;
+
+pub use backend::{Credential, GitBackend, GitConfig, TimeLimits};
+
 /// A commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
@@ -171,8 +175,13 @@ pub trait Git: Send + Sync {
     ) -> Result<Vec<Commit>>;
 
     /// Commits reached from `to` and not from `since`, newest first (topological, then by time).
-    async fn log(&self, repository: &Slug, since: Option<&str>, to: &str, limit: usize)
-    -> Result<Vec<Commit>>;
+    async fn log(
+        &self,
+        repository: &Slug,
+        since: Option<&str>,
+        to: &str,
+        limit: usize,
+    ) -> Result<Vec<Commit>>;
 
     /// Best common ancestor.
     async fn merge_base(&self, repository: &Slug, a: &str, b: &str) -> Result<Option<String>>;
@@ -182,8 +191,13 @@ pub trait Git: Send + Sync {
 
     /// Bytes of a file or text of a link; `None` when nothing (or a directory) is at the path. Larger than
     /// `limit` bytes is invalid.
-    async fn read(&self, repository: &Slug, commit: &str, path: &str, limit: usize)
-    -> Result<Option<Vec<u8>>>;
+    async fn read(
+        &self,
+        repository: &Slug,
+        commit: &str,
+        path: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>>;
 
     /// Entries below a path (empty: the root), sorted by path; recursive: files and links only.
     async fn entries(

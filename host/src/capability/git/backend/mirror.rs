@@ -1,0 +1,152 @@
+//! The bare mirror of a repository: made, brought up to date and opened.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use git2::{Repository, RepositoryInitOptions};
+
+use super::program::{Call, Finished};
+use super::{Shared, blocking, local, object, remote};
+use crate::capability::{CapabilityError, Outcome, Result, Slug};
+
+/// Opens the mirror.
+pub(super) fn open(path: &Path, repository: &Slug) -> Result<Repository> {
+    if !path.exists() {
+        return Err(CapabilityError::invalid(format!("{repository} was not opened")));
+    }
+    Repository::open_bare(path).map_err(|error| local(&error))
+}
+
+/// Makes the mirror hold the branches and tags the remote has now.
+pub(super) async fn refresh(shared: &Shared, path: &Path, repository: &Slug) -> Result<()> {
+    let wanted = remote::branches_and_tags(shared, repository).await?;
+    let wanted: BTreeMap<String, String> = wanted
+        .into_iter()
+        .filter(|listed| !listed.name.ends_with("^{}"))
+        .map(|listed| (listed.name, listed.object))
+        .collect();
+    let target = path.to_path_buf();
+    // The lock keeps other processes with the same cache away until the fetch is over.
+    let (_lock, present) = blocking(move || {
+        let lock = lock(&target)?;
+        create(&target)?;
+        let mirror = Repository::open_bare(&target).map_err(|error| local(&error))?;
+        Ok((lock, object::targets(&mirror)?))
+    })
+    .await?;
+    if present == wanted {
+        return Ok(());
+    }
+    let mut finished = fetch(shared, path, repository).await?;
+    if !finished.success && finished.stderr.contains(".lock': File exists") {
+        // Left by a process that was killed: nobody else can be at work under our lock.
+        let target = path.to_path_buf();
+        blocking(move || remove_stale_locks(&target)).await?;
+        finished = fetch(shared, path, repository).await?;
+    }
+    if !finished.success {
+        return Err(remote::complaint(repository, &finished));
+    }
+    pack_references(shared, path).await
+}
+
+async fn fetch(shared: &Shared, path: &Path, repository: &Slug) -> Result<Finished> {
+    let mut arguments = in_mirror(path);
+    arguments.extend(
+        [
+            "fetch",
+            "--quiet",
+            "--prune",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-auto-maintenance",
+            "--recurse-submodules=no",
+            "--",
+            &remote::address(shared, repository),
+            "+refs/heads/*:refs/heads/*",
+            "+refs/tags/*:refs/tags/*",
+        ]
+        .map(OsString::from),
+    );
+    let call = Call { directory: path, arguments, limit: shared.limits.fetch, lost: Outcome::Nothing };
+    shared.program.run(call).await
+}
+
+/// One file instead of thousands, and peeled tags: what makes listing refs quick.
+async fn pack_references(shared: &Shared, path: &Path) -> Result<()> {
+    let mut arguments = in_mirror(path);
+    arguments.extend(["pack-refs", "--all"].map(OsString::from));
+    let call = Call { directory: path, arguments, limit: shared.limits.fetch, lost: Outcome::Nothing };
+    let finished = shared.program.run(call).await?;
+    if finished.success {
+        return Ok(());
+    }
+    Err(CapabilityError::unavailable(format!("{}: {}", path.display(), remote::words(&finished))))
+}
+
+/// Arguments that make git work on the mirror and on nothing it might find around it.
+pub(super) fn in_mirror(path: &Path) -> Vec<OsString> {
+    let mut directory = OsString::from("--git-dir=");
+    directory.push(path);
+    vec![directory]
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> CapabilityError {
+    CapabilityError::unavailable(format!("{}: {error}", path.display()))
+}
+
+fn lock(path: &Path) -> Result<File> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|error| unwritable(parent, &error))?;
+    }
+    let path = path.with_extension("lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|error| unwritable(&path, &error))?;
+    file.lock().map_err(|error| unwritable(&path, &error))?;
+    Ok(file)
+}
+
+/// Makes an empty mirror, unless there is one: whole or not at all.
+fn create(path: &Path) -> Result<()> {
+    let Some(parent) = path.parent().filter(|_| !path.exists()) else { return Ok(()) };
+    let fresh = tempfile::Builder::new()
+        .prefix("new-")
+        .tempdir_in(parent)
+        .map_err(|error| unwritable(parent, &error))?;
+    let mut options = RepositoryInitOptions::new();
+    // No template: the user's could bring hooks.
+    options.bare(true).external_template(false).initial_head("main");
+    let mirror = Repository::init_opts(fresh.path(), &options).map_err(|error| local(&error))?;
+    let mut config = mirror.config().map_err(|error| local(&error))?;
+    // The user's own settings must not change what a diff looks like.
+    for (key, value) in [("diff.noprefix", false), ("diff.mnemonicPrefix", false), ("core.ignoreCase", false)]
+    {
+        config.set_bool(key, value).map_err(|error| local(&error))?;
+    }
+    let fresh: PathBuf = fresh.keep();
+    std::fs::rename(&fresh, path).map_err(|error| unwritable(path, &error))
+}
+
+/// Removes git's lock files from a mirror. No ref can end in `.lock`.
+fn remove_stale_locks(path: &Path) -> Result<()> {
+    let mut directories = vec![path.to_path_buf()];
+    while let Some(directory) = directories.pop() {
+        let entries = std::fs::read_dir(&directory).map_err(|error| unwritable(&directory, &error))?;
+        for entry in entries.filter_map(std::result::Result::ok) {
+            let (file, top) = (entry.path(), directory == path);
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_directory && (!top || entry.file_name() == "refs") {
+                directories.push(file);
+            } else if !is_directory && file.extension().is_some_and(|extension| extension == "lock") {
+                std::fs::remove_file(&file).map_err(|error| unwritable(&file, &error))?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,306 @@
+//! Runs the `git` program: closed environment, argument lists, time limits, captured and scrubbed output.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use base64::Engine;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::sync::OnceCell;
+use url::Url;
+
+use super::GitConfig;
+use crate::capability::{CapabilityError, Outcome, Result};
+
+/// The oldest version whose behaviour the parsers here were checked against.
+const MINIMUM: (u32, u32) = (2, 39);
+/// The largest listing known (every pull request ref of the busiest repositories) stays well below.
+const STDOUT_BYTES: usize = 64 << 20;
+const STDERR_BYTES: usize = 64 << 10;
+/// How long a stopped program may take to remove its lock files.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The `git` program with the environment it gets.
+pub(super) struct Program {
+    program: PathBuf,
+    search_path: OsString,
+    home: PathBuf,
+    settings: Vec<(String, String)>,
+    /// Texts that must not leave this module.
+    secrets: Vec<String>,
+    checked: OnceCell<()>,
+}
+
+/// One call of the program.
+pub(super) struct Call<'a> {
+    pub(super) directory: &'a Path,
+    pub(super) arguments: Vec<OsString>,
+    pub(super) limit: Duration,
+    /// What is known of the effect when the program is stopped half-way.
+    pub(super) lost: Outcome,
+}
+
+/// What a call left behind.
+pub(super) struct Finished {
+    pub(super) success: bool,
+    pub(super) stdout: String,
+    /// Without secrets.
+    pub(super) stderr: String,
+}
+
+impl Program {
+    pub(super) fn new(config: &GitConfig, base: &Url) -> Result<Self> {
+        let mut settings: Vec<(String, String)> = [
+            ("protocol.allow", "never"),
+            // Every hop would need a new decision, and a token must not follow.
+            ("http.followRedirects", "false"),
+            ("http.lowSpeedLimit", "1000"),
+            ("http.lowSpeedTime", "60"),
+            ("core.hooksPath", "/dev/null"),
+            ("core.askPass", ""),
+            ("credential.helper", ""),
+            // Built objects have no ref until they are pushed: nothing may prune them.
+            ("gc.auto", "0"),
+            ("maintenance.auto", "false"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        settings.push((format!("protocol.{}.allow", base.scheme()), "always".into()));
+        if let Some(proxy) = &config.proxy {
+            settings.push(("http.proxy".into(), proxy.to_string()));
+        }
+        if let Some(file) = &config.certificates {
+            let file = file
+                .to_str()
+                .ok_or_else(|| CapabilityError::invalid("certificates: the path is not UTF-8"))?;
+            settings.push(("http.sslCAInfo".into(), file.into()));
+        }
+        let mut secrets = Vec::new();
+        if let Some(credential) = &config.credential {
+            let token = credential.token.expose();
+            if token.is_empty() || token.chars().chain(credential.login.chars()).any(char::is_control) {
+                return Err(CapabilityError::invalid(
+                    "the credential of the git remote is empty or holds control characters",
+                ));
+            }
+            let basic =
+                base64::engine::general_purpose::STANDARD.encode(format!("{}:{token}", credential.login));
+            settings.push((format!("http.{base}.extraHeader"), format!("Authorization: Basic {basic}")));
+            secrets.extend([basic, token.to_owned()]);
+        }
+        Ok(Self {
+            program: config.program.clone(),
+            search_path: config.search_path.clone(),
+            home: config.cache.join("home"),
+            settings,
+            secrets,
+            checked: OnceCell::new(),
+        })
+    }
+
+    /// An empty private directory, for calls that need no repository.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Runs one call. Fails when the program is missing, too old or stopped by the time limit; a program that ends with
+    /// an error is a [`Finished`] without success.
+    pub(super) async fn run(&self, call: Call<'_>) -> Result<Finished> {
+        self.checked.get_or_try_init(|| self.check()).await?;
+        self.run_unchecked(call).await
+    }
+
+    /// Makes the private home and looks at the version, once.
+    async fn check(&self) -> Result<()> {
+        let home = self.home.clone();
+        super::blocking(move || {
+            std::fs::create_dir_all(&home).map_err(|error| {
+                CapabilityError::unavailable(format!("cannot create {}: {error}", home.display()))
+            })
+        })
+        .await?;
+        let call = Call {
+            directory: &self.home,
+            arguments: vec!["version".into()],
+            limit: Duration::from_secs(30),
+            lost: Outcome::Nothing,
+        };
+        let words = self.run_unchecked(call).await?.stdout;
+        if version(&words).is_some_and(|found| found >= MINIMUM) {
+            return Ok(());
+        }
+        Err(CapabilityError::unavailable(format!(
+            "git {}.{} or newer is needed; {} says {:?}",
+            MINIMUM.0,
+            MINIMUM.1,
+            self.program.display(),
+            words.trim()
+        )))
+    }
+
+    async fn run_unchecked(&self, call: Call<'_>) -> Result<Finished> {
+        let mut child = self.command(&call).spawn().map_err(|error| {
+            CapabilityError::unavailable(format!("cannot start {}: {error}", self.program.display()))
+        })?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let mut running = Running::new(child);
+        let work = async {
+            tokio::join!(capture(stdout, STDOUT_BYTES), capture(stderr, STDERR_BYTES), running.wait())
+        };
+        let Ok((stdout, stderr, status)) = tokio::time::timeout(call.limit, work).await else {
+            running.stop().await;
+            return Err(CapabilityError::Unavailable {
+                what: format!("git did not end within {} seconds and was stopped", call.limit.as_secs_f32()),
+                outcome: call.lost,
+            });
+        };
+        running.finished();
+        let lost = |error: std::io::Error| CapabilityError::Unavailable {
+            what: format!("lost sight of git: {error}"),
+            outcome: call.lost,
+        };
+        let (status, stdout, stderr) = (status.map_err(lost)?, stdout.map_err(lost)?, stderr.map_err(lost)?);
+        if stdout.cut {
+            return Err(CapabilityError::Unavailable {
+                what: format!("git answered with more than {STDOUT_BYTES} bytes"),
+                outcome: call.lost,
+            });
+        }
+        Ok(Finished {
+            success: status.success(),
+            stdout: String::from_utf8_lossy(&stdout.bytes).into_owned(),
+            stderr: self.scrub(&String::from_utf8_lossy(&stderr.bytes)),
+        })
+    }
+
+    fn command(&self, call: &Call<'_>) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&call.arguments)
+            .current_dir(call.directory)
+            .env_clear()
+            .env("PATH", &self.search_path)
+            .env("HOME", &self.home)
+            .env("LC_ALL", "C")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_CONFIG_COUNT", self.settings.len().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        for (index, (key, value)) in self.settings.iter().enumerate() {
+            command
+                .env(format!("GIT_CONFIG_KEY_{index}"), key)
+                .env(format!("GIT_CONFIG_VALUE_{index}"), value);
+        }
+        command
+    }
+
+    fn scrub(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+    }
+}
+
+/// Major and minor of `git version 2.39.5 (Apple Git-154)`.
+fn version(words: &str) -> Option<(u32, u32)> {
+    let mut numbers = words.trim().strip_prefix("git version ")?.split(['.', ' ', '-']);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+struct Captured {
+    bytes: Vec<u8>,
+    cut: bool,
+}
+
+/// Reads to the end but keeps at most `limit` bytes, so that a talkative remote cannot fill the memory.
+async fn capture(pipe: Option<impl AsyncRead + Unpin>, limit: usize) -> std::io::Result<Captured> {
+    let mut captured = Captured { bytes: Vec::new(), cut: false };
+    let Some(mut pipe) = pipe else { return Ok(captured) };
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let n_read = pipe.read(&mut buffer).await?;
+        if n_read == 0 {
+            return Ok(captured);
+        }
+        let room = limit - captured.bytes.len();
+        captured.cut |= n_read > room;
+        captured.bytes.extend(buffer.iter().take(n_read.min(room)));
+    }
+}
+
+/// A program with everything it started, in a process group of its own. Dropped before its end, it is stopped.
+struct Running {
+    child: Option<Child>,
+    group: Option<Pid>,
+}
+
+impl Running {
+    fn new(child: Child) -> Self {
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        Self { child: Some(child), group }
+    }
+
+    async fn wait(&mut self) -> std::io::Result<std::process::ExitStatus> {
+        match &mut self.child {
+            Some(child) => child.wait().await,
+            None => Err(std::io::Error::other("stopped")),
+        }
+    }
+
+    fn finished(&mut self) {
+        self.group = None;
+    }
+
+    async fn stop(&mut self) {
+        if let (Some(child), Some(group)) = (self.child.take(), self.group.take()) {
+            stop(child, group).await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let (Some(child), Some(group)) = (self.child.take(), self.group.take()) else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(stop(child, group))),
+            Err(_) => signal(group, Signal::KILL),
+        }
+    }
+}
+
+/// Asks first, so that git removes its lock files, then kills.
+async fn stop(mut child: Child, group: Pid) {
+    signal(group, Signal::TERM);
+    // What counts is that the group is gone; how its leader ended does not.
+    let _ = tokio::time::timeout(GRACE, child.wait()).await;
+    signal(group, Signal::KILL);
+}
+
+fn signal(group: Pid, signal: Signal) {
+    // Only fails when nobody is left in the group.
+    let _ = kill_process_group(group, signal);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn versions() {
+        for (words, expected) in [
+            ("git version 2.39.5\n", Some((2, 39))),
+            ("git version 2.39.5 (Apple Git-154)", Some((2, 39))),
+            ("git version 3.0-rc1", Some((3, 0))),
+            ("git version two", None),
+            ("hg 6", None),
+        ] {
+            assert_eq!(version(words), expected, "{words}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What the remote says: addresses, listings of refs, and the meaning of git's complaints.
+
+use std::ffi::OsString;
+
+use url::Url;
+
+use super::super::Reference;
+use super::program::{Call, Finished};
+use super::{Shared, name};
+use crate::capability::{CapabilityError, Outcome, Result, Slug};
+
+/// Longest excerpt of a remote's words in an error.
+const WORDS: usize = 2000;
+
+/// Checks a base address and ends it with `/`.
+pub(super) fn base(base: &Url) -> Result<Url> {
+    let bad = |why: &str| CapabilityError::invalid(format!("the git remote's base address {why}"));
+    if !matches!(base.scheme(), "http" | "https" | "file") {
+        return Err(bad("must be http, https or file"));
+    }
+    if !base.username().is_empty() || base.password().is_some() {
+        return Err(bad("must not hold credentials"));
+    }
+    if base.query().is_some() || base.fragment().is_some() {
+        return Err(bad("must have neither query nor fragment"));
+    }
+    let mut base = base.clone();
+    if !base.path().ends_with('/') {
+        let path = format!("{}/", base.path());
+        base.set_path(&path);
+    }
+    Ok(base)
+}
+
+/// Address of a repository.
+pub(super) fn address(shared: &Shared, repository: &Slug) -> String {
+    format!("{}{}/{}.git", shared.base, repository.owner(), repository.name())
+}
+
+/// A line of a listing: a full ref name, or `name^{}` for what is behind an annotated tag.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) name: String,
+    pub(super) object: String,
+}
+
+/// Lists refs of the remote. `flags` come from this module, `patterns` are checked ref names.
+async fn list(shared: &Shared, repository: &Slug, flags: &[&str], patterns: &[String]) -> Result<String> {
+    let mut arguments: Vec<OsString> = vec!["ls-remote".into()];
+    arguments.extend(flags.iter().map(OsString::from));
+    arguments.extend(["--".into(), address(shared, repository).into()]);
+    arguments.extend(patterns.iter().map(OsString::from));
+    let call = Call {
+        directory: shared.program.home(),
+        arguments,
+        limit: shared.limits.list,
+        lost: Outcome::Nothing,
+    };
+    let finished = shared.program.run(call).await?;
+    if finished.success { Ok(finished.stdout) } else { Err(complaint(repository, &finished)) }
+}
+
+/// Branches and tags of the remote, peeled lines included.
+pub(super) async fn branches_and_tags(shared: &Shared, repository: &Slug) -> Result<Vec<Listed>> {
+    Ok(parse(&list(shared, repository, &["--heads", "--tags"], &[]).await?))
+}
+
+fn parse(listing: &str) -> Vec<Listed> {
+    let line = |line: &str| {
+        let (object, name) = line.split_once('\t')?;
+        name::object_id(object).ok()?;
+        Some(Listed { name: name.to_owned(), object: object.to_owned() })
+    };
+    listing.lines().filter_map(line).collect()
+}
+
+/// The remote's default branch.
+pub(super) async fn default_branch(shared: &Shared, repository: &Slug) -> Result<String> {
+    let listing = list(shared, repository, &["--symref"], &["HEAD".to_owned()]).await?;
+    let branch = listing.lines().find_map(|line| {
+        let name = line.strip_prefix("ref: ")?.strip_suffix("\tHEAD")?;
+        name::reference(name).ok()?;
+        name.strip_prefix("refs/heads/")
+    });
+    branch.map(str::to_owned).ok_or_else(|| {
+        CapabilityError::not_found(format!("{repository} has no default branch: it may be empty"))
+    })
+}
+
+/// Named refs of the remote, right now.
+pub(super) async fn references(
+    shared: &Shared,
+    repository: &Slug,
+    names: &[String],
+) -> Result<Vec<Reference>> {
+    for name in names {
+        name::reference(name)?;
+    }
+    // Only these flags are sent to the remote: patterns would be matched here, on a listing of every ref.
+    let mut flags = Vec::new();
+    if names.iter().any(|name| !name::is_tag(name)) {
+        flags.push("--heads");
+    }
+    if names.iter().any(|name| name::is_tag(name)) {
+        flags.push("--tags");
+    }
+    if flags.is_empty() {
+        return Ok(Vec::new());
+    }
+    let listed = parse(&list(shared, repository, &flags, &[]).await?);
+    let object = |name: &str| listed.iter().find(|line| line.name == name).map(|line| line.object.clone());
+    let mut found: Vec<Reference> = names
+        .iter()
+        .filter_map(|name| {
+            let direct = object(name)?;
+            let commit = object(&format!("{name}^{{}}")).unwrap_or_else(|| direct.clone());
+            Some(Reference { name: name.clone(), object: direct, commit })
+        })
+        .collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found.dedup();
+    Ok(found)
+}
+
+/// What the remote said, held to a readable length.
+pub(super) fn words(finished: &Finished) -> String {
+    let said = finished.stderr.trim();
+    match said.char_indices().nth(WORDS) {
+        Some((end, _)) => format!("{}…", said.get(..end).unwrap_or_default()),
+        None => said.to_owned(),
+    }
+}
+
+/// Why the program could not talk to the remote, nothing having been changed.
+pub(super) fn complaint(repository: &Slug, finished: &Finished) -> CapabilityError {
+    let what = format!("{repository}: {}", words(finished));
+    let said = finished.stderr.to_ascii_lowercase();
+    let has = |needles: &[&str]| needles.iter().any(|needle| said.contains(needle));
+    if has(&["error: 429", "http 429", "rate limit"]) {
+        CapabilityError::RateLimited { what, retry_after: None }
+    } else if has(&["error: 301", "error: 302", "error: 307", "error: 308"]) {
+        CapabilityError::not_found(format!("{what} (it has moved: name it by its new address)"))
+    } else if has(&[
+        "repository not found",
+        "error: 404",
+        "does not appear to be a git repository",
+        "does not exist",
+    ]) || (said.contains("repository '") && said.contains("' not found"))
+    {
+        CapabilityError::not_found(what)
+    } else if has(&[
+        "error: 401",
+        "error: 403",
+        "http 401",
+        "http 403",
+        "authentication failed",
+        "could not read username",
+        "could not read password",
+        "permission denied",
+        "permission to ",
+        "access denied",
+    ]) {
+        CapabilityError::Forbidden { what }
+    } else {
+        CapabilityError::unavailable(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(stderr: &str) -> String {
+        let finished = Finished { success: false, stdout: String::new(), stderr: stderr.into() };
+        let slug = Slug::parse("owner/name").expect("a valid slug");
+        let error = complaint(&slug, &finished);
+        assert_eq!(error.outcome(), Outcome::Nothing);
+        serde_json::to_value(error).expect("errors serialise")["kind"].as_str().expect("a kind").to_owned()
+    }
+
+    #[test]
+    fn complaints() {
+        for (stderr, kind) in [
+            ("fatal: unable to access 'http://x/': Could not resolve host: x", "unavailable"),
+            ("fatal: unable to access 'http://x/': Failed to connect to x port 1", "unavailable"),
+            ("fatal: unable to access 'http://x/': The requested URL returned error: 403", "forbidden"),
+            (
+                "fatal: could not read Username for 'https://github.com': terminal prompts disabled",
+                "forbidden",
+            ),
+            ("remote: Repository not found.\nfatal: repository 'https://x/' not found", "not-found"),
+            ("fatal: unable to access 'http://x/': The requested URL returned error: 301", "not-found"),
+            ("fatal: unable to access 'http://x/': The requested URL returned error: 429", "rate-limited"),
+            ("fatal: unable to access 'http://x/': The requested URL returned error: 503", "unavailable"),
+            ("fatal: '/x' does not appear to be a git repository", "not-found"),
+        ] {
+            assert_eq!(said(stderr), kind, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn bases() {
+        for (text, fine) in [
+            ("https://github.com/", true),
+            ("http://127.0.0.1:3000", true),
+            ("file:///srv/git", true),
+            ("ssh://git@github.com/", false),
+            ("ext::sh", false),
+            ("https://user:word@github.com/", false),
+            ("https://github.com/?x=1", false),
+        ] {
+            let url = Url::parse(text).expect("an address");
+            let checked = base(&url);
+            assert_eq!(checked.is_ok(), fine, "{text}");
+            if let Ok(checked) = checked {
+                assert!(checked.path().ends_with('/'));
+            }
+        }
+    }
+}
