@@ -59,7 +59,7 @@ async fn commits_have_gits_ids() {
     );
     for (name, message) in [
         ("Rel Ease", "release\n"),
-        ("Dr. Crud Jr.", "no line end"),
+        ("Dr. \"Quoted\" O'Neill", "no line end"),
         ("Jürgen", "subject\n\nbody é\n\nSigned-off-by: A <a@b>\n"),
     ] {
         wanted.identity.name = name.into();

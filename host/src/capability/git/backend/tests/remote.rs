@@ -161,10 +161,11 @@ fn server(answer: &'static str) -> (Url, std::sync::mpsc::Receiver<String>) {
                 }
             }
             let text = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            let _ = stream.write_all(text.as_bytes());
+            // Before the answer, so that whoever got the answer can ask what was heard.
             if heard.send(String::from_utf8_lossy(&request).into_owned()).is_err() {
                 return;
             }
+            stream.write_all(text.as_bytes()).unwrap();
         }
     });
     (url, receiver)
