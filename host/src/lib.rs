@@ -5,4 +5,6 @@
 pub mod capability;
 pub mod clock;
 pub mod function;
+pub mod journal;
 pub mod operation;
+pub mod policy;

@@ -1,0 +1,47 @@
+//! The truth of a run: an append-only, hash-chained list of events in one SQLite file, and the state they fold to.
+//!
+//! - [`event`]: what is written, in a versioned format.
+//! - [`chain`]: the hash chain over the rows.
+//! - [`state`]: the pure, total fold of events to the state of a run.
+//! - [`store`]: the file: one writer, durable before `append` returns.
+//!
+//! # Which event may follow which
+//!
+//! `run-created` is the first event and only the first. After `aborted` or `finished` nothing but remarks is legal.
+//!
+//! | event | legal when the step is | afterwards it is | also required |
+//! |---|---|---|---|
+//! | `started` | pending, running (after a crash), waiting, asks (answered) | running | every needed step done or skipped; `attempt` is one more than before |
+//! | `denied`, `artefact` | running | running | |
+//! | `intent` | running | running | |
+//! | `outcome` | any | unknown becomes pending once nothing is unsettled; otherwise unchanged | the intent is this step's and not settled |
+//! | `succeeded` | running | done | no unsettled effect |
+//! | `waiting` | running | waiting | no unsettled effect |
+//! | `asked` | running | asks | no unsettled effect |
+//! | `answered` | asks | asks | the question is the open one, the choice is offered |
+//! | `failed` | running, waiting | failed | |
+//! | `fault` | running | failed | |
+//! | `unknown` | running, failed | unknown | the intent is this step's and not settled |
+//! | `skipped` | pending, failed, unknown, waiting, asks | skipped | |
+//! | `retried` | failed, unknown, done, skipped | pending | |
+//! | `remark` | any, or no step | unchanged | |
+//! | `aborted` | – | the run has ended | |
+//! | `finished` | – | the run has ended | every step done or skipped |
+//!
+//! An effect is *unsettled* while it has no outcome, or the outcome `unknown`. A question is *answered* when enough
+//! different people gave the affirmative (first) choice, or anybody gave another one, since it was last asked.
+
+pub mod chain;
+pub mod event;
+pub mod state;
+pub mod store;
+
+pub use event::{
+    Answer, Artefact, Assumption, Condition, Document, EffectResult, Event, FORMAT, Header, Identity, Level,
+    PluginIdentity, Question, Record, StepKind, StepNode, Wait, World,
+};
+pub use state::{Effect, IllegalEvent, RunState, Status, StepState, Verdict};
+pub use store::{Journal, JournalError, Verified};
+
+#[cfg(test)]
+mod tests;

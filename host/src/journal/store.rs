@@ -1,0 +1,637 @@
+//! The journal file: SQLite in WAL mode with `synchronous=FULL`, one writer, durable before [`Journal::append`] returns.
+//!
+//! A lock on a file next to the journal keeps a second writer out and dies with the process that holds it. Whatever is
+//! read is checked first: database pages by SQLite, rows by the hash chain, events by the transition rules.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::chain::{self, GENESIS, Hash, Row};
+use super::event::{Event, FORMAT, Header, Record};
+use super::state::{IllegalEvent, RunState};
+
+/// `casj`: marks the file as a journal of ours.
+const APPLICATION: i64 = 0x6361_736a;
+
+/// Events larger than this are refused: documents belong into artefacts.
+const MAX_BODY: usize = 16 << 20;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS event (
+        seq INTEGER PRIMARY KEY CHECK (seq > 0),
+        body TEXT NOT NULL,
+        hash BLOB NOT NULL CHECK (length(hash) = 32),
+        kind TEXT GENERATED ALWAYS AS (json_extract(body, '$.event.kind')) VIRTUAL,
+        step TEXT GENERATED ALWAYS AS (json_extract(body, '$.event.step')) VIRTUAL,
+        time TEXT GENERATED ALWAYS AS (json_extract(body, '$.time')) VIRTUAL
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS head (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        format INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        hash BLOB NOT NULL CHECK (length(hash) = 32)
+    ) STRICT;
+";
+
+/// Why a journal could not be read or written.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The file holds something that was not written there by this program in this order.
+    #[error("the journal {} is damaged at event {at}: {why}", path.display())]
+    Corrupt {
+        /// The journal.
+        path: PathBuf,
+        /// Number of the first event that is wrong; 0: the file itself.
+        at: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// A newer version wrote it: it can be read, not continued.
+    #[error("the journal {} has format {format}, this version writes {FORMAT}: it can only be read", path.display())]
+    Newer {
+        /// The journal.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+    },
+    /// Another process is writing it.
+    #[error("the journal {} is in use by {by}", path.display())]
+    Held {
+        /// The journal.
+        path: PathBuf,
+        /// Process and host, as that process wrote them down.
+        by: String,
+    },
+    /// There is a run in the file already.
+    #[error("there is a journal already: {}", path.display())]
+    Exists {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// There is no such file.
+    #[error("there is no journal {}", path.display())]
+    Missing {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// The disk is full: nothing was written, and nothing may happen that would have been announced.
+    #[error("no space left for the journal {}", path.display())]
+    NoSpace {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// The event may not follow the ones before it: nothing was written.
+    #[error(transparent)]
+    Illegal(#[from] IllegalEvent),
+    /// The event is larger than a journal takes: nothing was written.
+    #[error("an event of {0} bytes is too large for the journal")]
+    TooLarge(usize),
+    /// The journal was opened for reading.
+    #[error("the journal was opened for reading only")]
+    ReadOnly,
+    /// The injected crash: see [`Journal::with_crash_after`].
+    #[error("killed by an injected crash")]
+    Killed,
+    /// The file system or the database refused.
+    #[error("the journal {} cannot be used: {why}", path.display())]
+    Io {
+        /// The journal.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+}
+
+/// The result of this module.
+pub type Result<T> = std::result::Result<T, JournalError>;
+
+/// What [`Journal::verify`] found to be whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Verified {
+    /// Number of events.
+    pub events: u64,
+    /// Hash of the last one, hexadecimal: note it elsewhere to be able to tell later that nothing was rewritten.
+    pub head: String,
+}
+
+/// A row with its hash, for export.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Entry {
+    /// Its number.
+    pub seq: u64,
+    /// Its hash, hexadecimal.
+    pub hash: String,
+    /// The canonical text that the hash covers.
+    pub body: String,
+}
+
+/// What is called after every durable append.
+pub type Hook = Box<dyn Fn(u64) + Send + Sync>;
+
+/// The text of a row: what the hash covers. The number is a column of its own.
+#[derive(Serialize)]
+struct BodyOut<'a> {
+    time: DateTime<Utc>,
+    event: &'a Event,
+}
+
+#[derive(Deserialize)]
+struct BodyIn {
+    time: DateTime<Utc>,
+    event: Event,
+}
+
+/// The journal of one run.
+pub struct Journal {
+    path: PathBuf,
+    format: u32,
+    inner: Mutex<Inner>,
+    hook: Option<Hook>,
+}
+
+struct Inner {
+    connection: Connection,
+    /// `None`: opened for reading.
+    lease: Option<File>,
+    state: RunState,
+    head: Hash,
+    /// Appends that are left before the injected crash.
+    left: Option<u64>,
+}
+
+/// All that a file holds, checked.
+struct Loaded {
+    format: u32,
+    records: Vec<Record>,
+    head: Hash,
+}
+
+impl Journal {
+    /// Creates the journal of a new run and writes its first event.
+    ///
+    /// A file without a single event (the host was killed while creating it) counts as absent: nothing can have happened
+    /// yet.
+    ///
+    /// # Errors
+    /// [`JournalError::Exists`], [`JournalError::Held`], [`JournalError::NoSpace`], [`JournalError::Io`], or
+    /// [`JournalError::Illegal`] when the graph of the header is none.
+    pub fn create(path: impl AsRef<Path>, header: Header, time: DateTime<Utc>) -> Result<Self> {
+        let path = path.as_ref();
+        let record = Record {
+            seq: 1,
+            time,
+            event: Event::RunCreated { header: Box::new(Header { format: FORMAT, ..header }) },
+        };
+        let state = RunState::begin(&record)?;
+        let lease = take_lease(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(|e| database(path, &e))?;
+        set_up(&connection).map_err(|e| database(path, &e))?;
+        let head = begin(path, &mut connection, &record)?;
+        let inner = Inner { connection, lease: Some(lease), state, head, left: None };
+        Ok(Self { path: path.to_owned(), format: FORMAT, inner: Mutex::new(inner), hook: None })
+    }
+
+    /// Opens a journal for continuing its run, after checking all of it.
+    ///
+    /// # Errors
+    /// [`JournalError::Missing`], [`JournalError::Held`], [`JournalError::Newer`], [`JournalError::Corrupt`],
+    /// [`JournalError::Io`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        present(path)?;
+        let lease = take_lease(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|e| database(path, &e))?;
+        check_application(path, &connection)?;
+        set_up_connection(&connection).map_err(|e| database(path, &e))?;
+        Self::opened(path, connection, Some(lease))
+    }
+
+    /// Opens a journal for reading: also while another process writes it, and also when a newer version wrote it.
+    ///
+    /// # Errors
+    /// [`JournalError::Missing`], [`JournalError::Corrupt`], [`JournalError::Io`]; [`JournalError::Newer`] only when the
+    /// newer format cannot be understood at all.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        present(path)?;
+        let connection = read_only(path)?;
+        check_application(path, &connection)?;
+        Self::opened(path, connection, None)
+    }
+
+    fn opened(path: &Path, connection: Connection, lease: Option<File>) -> Result<Self> {
+        let loaded = load(path, &connection)?;
+        if loaded.format > FORMAT && lease.is_some() {
+            return Err(JournalError::Newer { path: path.to_owned(), format: loaded.format });
+        }
+        let state = fold(path, &loaded)?;
+        let inner = Inner { connection, lease, state, head: loaded.head, left: None };
+        Ok(Self { path: path.to_owned(), format: loaded.format, inner: Mutex::new(inner), hook: None })
+    }
+
+    /// Injects a crash: after `n` more durable appends every append returns [`JournalError::Killed`].
+    #[must_use]
+    pub fn with_crash_after(self, n: u64) -> Self {
+        self.lock().left = Some(n);
+        self
+    }
+
+    /// Calls `hook` with the number of every event once it is durable.
+    #[must_use]
+    pub fn with_hook(mut self, hook: Hook) -> Self {
+        self.hook = Some(hook);
+        self
+    }
+
+    /// Where the journal is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The format it was written in.
+    #[must_use]
+    pub fn format(&self) -> u32 {
+        self.format
+    }
+
+    /// Writes an event and returns its number once it is on the disk.
+    ///
+    /// # Errors
+    /// [`JournalError::Illegal`], [`JournalError::TooLarge`], [`JournalError::NoSpace`], [`JournalError::ReadOnly`],
+    /// [`JournalError::Killed`], [`JournalError::Io`]. After an error the event is not in the journal.
+    pub fn append(&self, event: Event, time: DateTime<Utc>) -> Result<u64> {
+        let mut inner = self.lock();
+        if inner.lease.is_none() || event == Event::Unrecognised {
+            return Err(JournalError::ReadOnly);
+        }
+        if inner.left == Some(0) {
+            return Err(JournalError::Killed);
+        }
+        let record = Record { seq: inner.state.last().saturating_add(1), time, event };
+        inner.state.check(&record)?;
+        let row = seal(&self.path, &inner.head, &record)?;
+        write_or_find(&self.path, &mut inner.connection, &row)?;
+        inner.state.apply(&record)?;
+        inner.head = chain::link(&inner.head, row.seq, row.body.as_bytes());
+        inner.left = inner.left.map(|left| left.saturating_sub(1));
+        drop(inner);
+        if let Some(hook) = &self.hook {
+            hook(record.seq);
+        }
+        Ok(record.seq)
+    }
+
+    /// All events, oldest first, as they are in the file now.
+    ///
+    /// # Errors
+    /// [`JournalError::Corrupt`], [`JournalError::Io`].
+    pub fn events(&self) -> Result<Vec<Record>> {
+        let inner = self.lock();
+        Ok(load_rows(&self.path, &inner.connection)?.records)
+    }
+
+    /// The state of the run. A writer knows it; a reader looks at the file again.
+    ///
+    /// # Errors
+    /// For readers as [`Journal::events`].
+    pub fn state(&self) -> Result<RunState> {
+        let mut inner = self.lock();
+        if inner.lease.is_none() {
+            let loaded = load_rows(&self.path, &inner.connection)?;
+            inner.state = fold(&self.path, &loaded)?;
+        }
+        Ok(inner.state.clone())
+    }
+
+    /// Looks at the state without copying it; for a reader, as it was when last loaded.
+    pub fn with_state<T>(&self, look: impl FnOnce(&RunState) -> T) -> T {
+        look(&self.lock().state)
+    }
+
+    /// Checks everything again: the database, the chain, the head, the transition rules.
+    ///
+    /// # Errors
+    /// [`JournalError::Corrupt`] with the first event that is wrong, [`JournalError::Io`].
+    pub fn verify(&self) -> Result<Verified> {
+        let inner = self.lock();
+        let loaded = load(&self.path, &inner.connection)?;
+        fold(&self.path, &loaded)?;
+        Ok(Verified { events: loaded.records.len() as u64, head: hex::encode(loaded.head) })
+    }
+
+    /// All rows with their hashes, for export.
+    ///
+    /// # Errors
+    /// [`JournalError::Corrupt`], [`JournalError::Io`].
+    pub fn entries(&self) -> Result<Vec<Entry>> {
+        let inner = self.lock();
+        let rows = read_rows(&inner.connection).map_err(|e| database(&self.path, &e))?;
+        let entry = |row: Row| Entry { seq: row.seq, hash: hex::encode(row.hash), body: row.body };
+        Ok(rows.into_iter().map(entry).collect())
+    }
+
+    /// Makes the disk seem full beyond `pages` of the database.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: u32) {
+        let set = self.lock().connection.pragma_update(None, "max_page_count", pages);
+        set.expect("SQLite takes any limit");
+    }
+
+    /// A thread that panicked elsewhere cannot have left the journal half-written: SQLite's transaction decides.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal")
+            .field("path", &self.path)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The exclusive right to write, held for as long as the returned file is open.
+fn take_lease(path: &Path) -> Result<File> {
+    let lock = lock_path(path);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&lock)
+        .map_err(|e| system(path, &e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut by = String::new();
+            let known = file.read_to_string(&mut by).is_ok() && !by.trim().is_empty();
+            let by = if known { by.trim().to_owned() } else { "another process".into() };
+            return Err(JournalError::Held { path: path.to_owned(), by });
+        }
+        Err(TryLockError::Error(error)) => return Err(system(path, &error)),
+    }
+    let mut note = || -> std::io::Result<()> {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "process {} on {}", std::process::id(), host_name())
+    };
+    note().map_err(|e| system(path, &e))?;
+    Ok(file)
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+fn host_name() -> String {
+    match std::fs::read_to_string("/proc/sys/kernel/hostname") {
+        Ok(name) if !name.trim().is_empty() => name.trim().to_owned(),
+        _ => "this host".into(),
+    }
+}
+
+fn present(path: &Path) -> Result<()> {
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(JournalError::Missing { path: path.to_owned() }),
+        Err(error) => Err(system(path, &error)),
+    }
+}
+
+/// In WAL mode even a reader writes its shared-memory file; where the directory forbids that nobody writes either, and
+/// the file may be taken as it is.
+fn read_only(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| database(path, &e))?;
+    let probe = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+    match probe {
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::CannotOpen => {
+            let mut uri = url::Url::from_file_path(std::path::absolute(path).map_err(|e| system(path, &e))?)
+                .map_err(|()| damaged(path, 0, "its path is no file address"))?;
+            uri.set_query(Some("immutable=1"));
+            Connection::open_with_flags(uri.as_str(), flags | OpenFlags::SQLITE_OPEN_URI)
+                .map_err(|e| database(path, &e))
+        }
+        _ => Ok(connection),
+    }
+}
+
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    let present: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if present == 0 {
+        connection.pragma_update(None, "application_id", APPLICATION)?;
+    }
+    set_up_connection(connection)
+}
+
+fn set_up_connection(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))
+}
+
+fn check_application(path: &Path, connection: &Connection) -> Result<()> {
+    let application: i64 = connection
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .map_err(|e| database(path, &e))?;
+    if application == APPLICATION { Ok(()) } else { Err(damaged(path, 0, "it is no journal of a run")) }
+}
+
+/// Schema, first row and head in one transaction: a file has a whole first event or none.
+fn begin(path: &Path, connection: &mut Connection, record: &Record) -> Result<Hash> {
+    check_application(path, connection)?;
+    let row = seal(path, &GENESIS, record)?;
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|e| database(path, &e))?;
+    transaction.execute_batch(SCHEMA).map_err(|e| database(path, &e))?;
+    let events: i64 = transaction
+        .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
+        .map_err(|e| database(path, &e))?;
+    if events > 0 {
+        return Err(JournalError::Exists { path: path.to_owned() });
+    }
+    let write = |connection: &Connection| -> rusqlite::Result<()> {
+        connection.execute(
+            "INSERT OR REPLACE INTO head (id, format, seq, hash) VALUES (1, ?1, 0, zeroblob(32))",
+            params![FORMAT],
+        )?;
+        write_row(connection, &row)
+    };
+    write(&transaction).map_err(|e| database(path, &e))?;
+    transaction.commit().map_err(|e| database(path, &e))?;
+    Ok(chain::link(&GENESIS, row.seq, row.body.as_bytes()))
+}
+
+fn seal(path: &Path, previous: &Hash, record: &Record) -> Result<Row> {
+    let body = serde_json::to_string(&BodyOut { time: record.time, event: &record.event })
+        .map_err(|e| JournalError::Io { path: path.to_owned(), why: e.to_string() })?;
+    if body.len() > MAX_BODY {
+        return Err(JournalError::TooLarge(body.len()));
+    }
+    let hash = chain::link(previous, record.seq, body.as_bytes()).to_vec();
+    Ok(Row { seq: record.seq, body, hash })
+}
+
+fn write_row(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
+    let seq = i64::try_from(row.seq).map_err(|_| rusqlite::Error::InvalidQuery)?;
+    connection
+        .prepare_cached("INSERT INTO event (seq, body, hash) VALUES (?1, ?2, ?3)")?
+        .execute(params![seq, row.body, row.hash])?;
+    let changed = connection
+        .prepare_cached("UPDATE head SET seq = ?1, hash = ?2 WHERE id = 1 AND seq = ?1 - 1")?
+        .execute(params![seq, row.hash])?;
+    if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
+}
+
+/// Writes a row durably. When the commit fails in a way that leaves open whether it took place, the file is asked.
+fn write_or_find(path: &Path, connection: &mut Connection, row: &Row) -> Result<()> {
+    let write = |connection: &mut Connection| -> rusqlite::Result<()> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        write_row(&transaction, row)?;
+        transaction.commit()
+    };
+    let Err(error) = write(connection) else { return Ok(()) };
+    match read_row(connection, row.seq) {
+        Ok(Some(found)) if found == *row => Ok(()),
+        _ => Err(database(path, &error)),
+    }
+}
+
+fn read_row(connection: &Connection, seq: u64) -> rusqlite::Result<Option<Row>> {
+    let mut statement = connection.prepare("SELECT seq, body, hash FROM event WHERE seq = ?1")?;
+    let mut rows = statement.query_map(params![i64::try_from(seq).unwrap_or(i64::MAX)], row_of)?;
+    rows.next().transpose()
+}
+
+fn read_rows(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+    connection.prepare("SELECT seq, body, hash FROM event ORDER BY seq")?.query_map([], row_of)?.collect()
+}
+
+fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let seq = u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0);
+    Ok(Row { seq, body: row.get(1)?, hash: row.get(2)? })
+}
+
+/// Reads everything after SQLite has checked its pages.
+fn load(path: &Path, connection: &Connection) -> Result<Loaded> {
+    let verdict: String = connection
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        .map_err(|e| database(path, &e))?;
+    if verdict != "ok" {
+        return Err(damaged(path, 0, verdict));
+    }
+    load_rows(path, connection)
+}
+
+/// Reads everything in one transaction and checks chain and head.
+fn load_rows(path: &Path, connection: &Connection) -> Result<Loaded> {
+    let read = || -> rusqlite::Result<((u32, u64, Vec<u8>), Vec<Row>)> {
+        let transaction = connection.unchecked_transaction()?;
+        let head = transaction.query_row("SELECT format, seq, hash FROM head WHERE id = 1", [], |row| {
+            Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0), row.get(2)?))
+        })?;
+        Ok((head, read_rows(&transaction)?))
+    };
+    let ((format, seq, hash), rows) = match read() {
+        Err(rusqlite::Error::QueryReturnedNoRows) => return Err(damaged(path, 0, "it has no head")),
+        other => other.map_err(|e| database(path, &e))?,
+    };
+    let (last, head) = chain::follow(&rows).map_err(|broken| damaged(path, broken.at, broken.why))?;
+    if last == 0 {
+        return Err(damaged(path, 1, "it holds no event"));
+    }
+    if last != seq || head.as_slice() != hash {
+        return Err(damaged(path, last + 1, format!("the head says that event {seq} is the last one")));
+    }
+    let records = rows.iter().map(|row| parse(path, row)).collect::<Result<Vec<_>>>();
+    let records = match records {
+        Err(JournalError::Corrupt { .. }) if format > FORMAT => {
+            return Err(JournalError::Newer { path: path.to_owned(), format });
+        }
+        other => other?,
+    };
+    match records.first().map(|record| &record.event) {
+        Some(Event::RunCreated { header }) if header.format != format => {
+            Err(damaged(path, 1, "header and head name different formats"))
+        }
+        _ => Ok(Loaded { format, records, head }),
+    }
+}
+
+fn parse(path: &Path, row: &Row) -> Result<Record> {
+    let body: BodyIn = serde_json::from_str(&row.body).map_err(|e| damaged(path, row.seq, e.to_string()))?;
+    Ok(Record { seq: row.seq, time: body.time, event: body.event })
+}
+
+fn fold(path: &Path, loaded: &Loaded) -> Result<RunState> {
+    let unknown = loaded.records.iter().find(|record| record.event == Event::Unrecognised);
+    match unknown {
+        Some(record) if loaded.format <= FORMAT => {
+            return Err(damaged(path, record.seq, "its kind does not exist in this format"));
+        }
+        _ => {}
+    }
+    RunState::fold(&loaded.records).map_err(|illegal| match loaded.format > FORMAT {
+        true => JournalError::Newer { path: path.to_owned(), format: loaded.format },
+        false => damaged(path, illegal.seq, illegal.to_string()),
+    })
+}
+
+fn damaged(path: &Path, at: u64, why: impl Into<String>) -> JournalError {
+    JournalError::Corrupt { path: path.to_owned(), at, why: why.into() }
+}
+
+fn system(path: &Path, error: &std::io::Error) -> JournalError {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            JournalError::NoSpace { path: path.to_owned() }
+        }
+        _ => JournalError::Io { path: path.to_owned(), why: error.to_string() },
+    }
+}
+
+fn database(path: &Path, error: &rusqlite::Error) -> JournalError {
+    let path = path.to_owned();
+    let why = error.to_string();
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::DiskFull => JournalError::NoSpace { path },
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation => {
+                JournalError::Corrupt { path, at: 0, why }
+            }
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+                JournalError::Held { path, by: "another program that opened the file".into() }
+            }
+            ErrorCode::ReadOnly => JournalError::ReadOnly,
+            // "no such table" and the like: the schema is not ours any more.
+            ErrorCode::Unknown => JournalError::Corrupt { path, at: 0, why },
+            _ => JournalError::Io { path, why },
+        },
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::Utf8Error(..)
+        | rusqlite::Error::StatementChangedRows(..) => JournalError::Corrupt { path, at: 0, why },
+        _ => JournalError::Io { path, why },
+    }
+}

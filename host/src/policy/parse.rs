@@ -1,0 +1,431 @@
+//! The operator's policy file: TOML, every misspelt key an error, every power with the line it stands on.
+//!
+//! ```toml
+//! version = 1
+//!
+//! [[grant]]
+//! plugin = "csi-sidecar"
+//! digest = "sha256:…"          # or "any", which must be said
+//! processes = ["release"]      # optional, as is `steps`
+//! powers = ["git.read kubernetes-csi/*", "secret slack-token https://slack.com"]
+//! as = { name = "Jane Doe", email = "jane@example.org", login = "jane" }
+//!
+//! [secrets]
+//! slack-token = { env = "SLACK_TOKEN" }
+//!
+//! [limits]
+//! memory-mib = 256
+//! ```
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use toml::Spanned;
+
+use super::manifest::{Manifest, Names};
+use super::power::{Power, secret_name};
+pub use crate::journal::Identity;
+
+/// The policy format this version reads.
+pub const VERSION: u32 = 1;
+
+/// A mistake in a policy file, with its place.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{file}:{line}: {message}")]
+pub struct PolicyError {
+    /// Name of the file, as it was given.
+    pub file: String,
+    /// The whole text.
+    pub text: Arc<str>,
+    /// The bytes of the text that are wrong.
+    pub span: Range<usize>,
+    /// The line the span begins on, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead, where that is known.
+    pub hint: Option<String>,
+}
+
+/// Something in a policy that is not wrong but does not do what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The line it is about, from 1.
+    pub line: usize,
+    /// The bytes of the text it is about.
+    pub span: Range<usize>,
+    /// What it is.
+    pub message: String,
+}
+
+/// A policy.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    file: Arc<str>,
+    text: Arc<str>,
+    digest: String,
+    grants: Vec<Grant>,
+    secrets: BTreeMap<String, SecretSource>,
+    limits: Limits,
+}
+
+/// What one `[[grant]]` says.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// Name of the plugin.
+    pub plugin: String,
+    /// `sha256:…` in lower case; `None`: any, as was said explicitly.
+    pub digest: Option<String>,
+    /// Line of the digest.
+    pub digest_line: usize,
+    /// In which processes.
+    pub processes: Names,
+    /// In which steps.
+    pub steps: Names,
+    /// The powers, with their places.
+    pub powers: Vec<PolicyPower>,
+    /// Under whose name.
+    pub identity: Option<Identity>,
+    /// Line of the grant.
+    pub line: usize,
+}
+
+/// A power and where it stands.
+#[derive(Debug, Clone)]
+pub struct PolicyPower {
+    /// The power.
+    pub power: Power,
+    /// Its line, from 1.
+    pub line: usize,
+    /// Its bytes.
+    pub span: Range<usize>,
+}
+
+/// Where the value of a secret comes from. The value itself is read by the command line only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A variable of the environment.
+    Env(String),
+    /// A file, relative to the policy file.
+    File(PathBuf),
+}
+
+/// Limits of the operator; what is absent has the engine's default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Limits {
+    /// Memory of one instance, in MiB.
+    #[serde(default)]
+    pub memory_mib: Option<NonZeroU32>,
+    /// Fuel of one step: about one unit an instruction.
+    #[serde(default)]
+    pub fuel: Option<NonZeroU64>,
+    /// Seconds one step may take, host calls included.
+    #[serde(default)]
+    pub wall_seconds: Option<NonZeroU32>,
+    /// Seconds one host call may take.
+    #[serde(default)]
+    pub host_call_seconds: Option<NonZeroU32>,
+    /// Largest body of an HTTP response, in MiB.
+    #[serde(default)]
+    pub http_body_mib: Option<NonZeroU32>,
+    /// Calls to the host one step may make.
+    #[serde(default)]
+    pub host_calls: Option<NonZeroU32>,
+    /// Bytes of log and progress one step may write, in KiB.
+    #[serde(default)]
+    pub log_kib: Option<NonZeroU32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RawPolicy {
+    #[serde(rename = "version")]
+    _version: u32,
+    #[serde(default)]
+    grant: Vec<Spanned<RawGrant>>,
+    #[serde(default)]
+    secrets: BTreeMap<Spanned<String>, Spanned<RawSecret>>,
+    #[serde(default)]
+    limits: Limits,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RawGrant {
+    plugin: Spanned<String>,
+    digest: Option<Spanned<String>>,
+    #[serde(default)]
+    processes: Names,
+    #[serde(default)]
+    steps: Names,
+    powers: Vec<Spanned<String>>,
+    #[serde(default, rename = "as")]
+    identity: Option<Spanned<RawIdentity>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RawIdentity {
+    name: String,
+    email: String,
+    #[serde(default)]
+    login: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RawSecret {
+    #[serde(default)]
+    env: Option<String>,
+    #[serde(default)]
+    file: Option<PathBuf>,
+}
+
+/// Builds errors for one text.
+struct Source {
+    file: Arc<str>,
+    text: Arc<str>,
+}
+
+impl Source {
+    fn line(&self, at: usize) -> usize {
+        1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+    }
+
+    fn error(&self, span: Range<usize>, message: impl Into<String>, hint: Option<&str>) -> PolicyError {
+        PolicyError {
+            file: self.file.to_string(),
+            text: self.text.clone(),
+            line: self.line(span.start),
+            span,
+            message: message.into(),
+            hint: hint.map(str::to_owned),
+        }
+    }
+
+    fn toml(&self, error: &toml::de::Error) -> PolicyError {
+        self.error(error.span().unwrap_or(0..0), error.message(), None)
+    }
+
+    fn grant(&self, raw: &Spanned<RawGrant>) -> Result<Grant, PolicyError> {
+        let (span, raw) = (raw.span(), raw.get_ref());
+        if raw.plugin.get_ref().is_empty() {
+            return Err(self.error(raw.plugin.span(), "a plugin has a name", None));
+        }
+        let powers = raw.powers.iter().map(|power| self.power(power)).collect::<Result<_, _>>()?;
+        let (digest, digest_line) = self.digest(&span, raw.digest.as_ref())?;
+        Ok(Grant {
+            plugin: raw.plugin.get_ref().clone(),
+            digest,
+            digest_line,
+            processes: raw.processes.clone(),
+            steps: raw.steps.clone(),
+            powers,
+            identity: raw.identity.as_ref().map(|identity| self.identity(identity)).transpose()?,
+            line: self.line(raw.plugin.span().start),
+        })
+    }
+
+    fn power(&self, raw: &Spanned<String>) -> Result<PolicyPower, PolicyError> {
+        let span = raw.span();
+        match raw.get_ref().parse::<Power>() {
+            Ok(power) => Ok(PolicyPower { power, line: self.line(span.start), span }),
+            Err(error) => Err(self.error(span, error.to_string(), None)),
+        }
+    }
+
+    fn digest(
+        &self,
+        grant: &Range<usize>,
+        raw: Option<&Spanned<String>>,
+    ) -> Result<(Option<String>, usize), PolicyError> {
+        let hint =
+            Some("digest = \"sha256:…\" binds the grant to one component; digest = \"any\" trusts every one");
+        let Some(raw) = raw else {
+            return Err(self.error(grant.clone(), "a grant says to which digest it belongs", hint));
+        };
+        let line = self.line(raw.span().start);
+        match raw.get_ref().as_str() {
+            "any" => Ok((None, line)),
+            text => match normal_digest(text) {
+                Some(digest) => Ok((Some(digest), line)),
+                None => Err(self.error(raw.span(), format!("{text:?} is no digest"), hint)),
+            },
+        }
+    }
+
+    fn identity(&self, raw: &Spanned<RawIdentity>) -> Result<Identity, PolicyError> {
+        let RawIdentity { name, email, login } = raw.get_ref();
+        // These are written into commit and tag objects, where angle brackets and line ends delimit.
+        let fine = |text: &str| {
+            !text.trim().is_empty() && !text.chars().any(|c| c.is_control() || matches!(c, '<' | '>'))
+        };
+        if !fine(name) || !fine(email) || !login.as_deref().is_none_or(fine) {
+            let message =
+                "name, email and login are not empty and hold no control characters or angle brackets";
+            return Err(self.error(raw.span(), message, None));
+        }
+        Ok(Identity { name: name.clone(), email: email.clone(), login: login.clone() })
+    }
+
+    fn secret(
+        &self,
+        name: &Spanned<String>,
+        raw: &Spanned<RawSecret>,
+    ) -> Result<(String, SecretSource), PolicyError> {
+        let key = secret_name(name.get_ref()).map_err(|e| self.error(name.span(), e.to_string(), None))?;
+        let source = match (&raw.get_ref().env, &raw.get_ref().file) {
+            (Some(env), None) if !env.is_empty() => SecretSource::Env(env.clone()),
+            (None, Some(file)) if !file.as_os_str().is_empty() => SecretSource::File(file.clone()),
+            _ => {
+                let message = "a secret comes from one place: { env = \"NAME\" } or { file = \"path\" }";
+                return Err(self.error(raw.span(), message, None));
+            }
+        };
+        Ok((key.to_owned(), source))
+    }
+}
+
+/// `sha256:` and 64 lower-case digits, from a digest in any case, with or without its prefix.
+pub(super) fn normal_digest(text: &str) -> Option<String> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    let fine = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fine.then(|| format!("sha256:{}", digits.to_ascii_lowercase()))
+}
+
+impl Policy {
+    /// Parses a policy. `file` is the name that denials and errors show.
+    ///
+    /// # Errors
+    /// The first [`PolicyError`].
+    pub fn parse(file: &str, text: &str) -> Result<Self, PolicyError> {
+        let source = Source { file: file.into(), text: text.into() };
+        // The version first: a newer format may hold what this one would call a mistake.
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: Option<Spanned<u32>>,
+        }
+        let versioned: Versioned = toml::from_str(text).map_err(|error| source.toml(&error))?;
+        match versioned.version {
+            None => return Err(source.error(0..0, "a policy begins with its version", Some("version = 1"))),
+            Some(version) if *version.get_ref() != VERSION => {
+                let message = format!("policy version {} is not known, only {VERSION}", version.get_ref());
+                return Err(source.error(version.span(), message, None));
+            }
+            Some(_) => {}
+        }
+        let raw: RawPolicy = toml::from_str(text).map_err(|error| source.toml(&error))?;
+        let grants = raw.grant.iter().map(|grant| source.grant(grant)).collect::<Result<_, _>>()?;
+        let secrets =
+            raw.secrets.iter().map(|(name, raw)| source.secret(name, raw)).collect::<Result<_, _>>()?;
+        let digest = format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes())));
+        Ok(Self { file: source.file, text: source.text, digest, grants, secrets, limits: raw.limits })
+    }
+
+    /// Name of the file.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    pub(super) fn shared_file(&self) -> Arc<str> {
+        self.file.clone()
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Digest of the text, for the header of a run: `sha256:` and 64 hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// All grants, in the order of the file.
+    #[must_use]
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    /// Where the values of secrets come from.
+    #[must_use]
+    pub fn secrets(&self) -> &BTreeMap<String, SecretSource> {
+        &self.secrets
+    }
+
+    /// The operator's limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Under whose name a plugin acts: of the first of its grants that says so.
+    #[must_use]
+    pub fn identity(&self, plugin: &str, digest: &str, process: &str) -> Option<&Identity> {
+        let digest = normal_digest(digest);
+        self.grants
+            .iter()
+            .filter(|grant| grant.plugin == plugin && grant.processes.include(process))
+            .filter(|grant| grant.digest.is_none() || grant.digest == digest)
+            .find_map(|grant| grant.identity.as_ref())
+    }
+
+    /// What in this policy has no effect, or another than it seems to have, for a plugin with a digest.
+    #[must_use]
+    pub fn check(&self, manifest: &Manifest, digest: &str) -> Vec<Warning> {
+        let digest = normal_digest(digest);
+        let mut warnings = Vec::new();
+        for grant in self.grants.iter().filter(|grant| grant.plugin == manifest.name) {
+            if grant.digest.is_some() && grant.digest != digest {
+                let message = format!(
+                    "the grant is for another component than this {} {}: it has no effect",
+                    manifest.name, manifest.plugin_version
+                );
+                warnings.push(Warning { line: grant.digest_line, span: 0..0, message });
+                continue;
+            }
+            warnings.extend(grant.powers.iter().filter_map(|power| self.check_power(manifest, power)));
+        }
+        warnings
+    }
+
+    fn check_power(&self, manifest: &Manifest, granted: &PolicyPower) -> Option<Warning> {
+        let PolicyPower { power, line, span } = granted;
+        let warn = |message: String| Some(Warning { line: *line, span: span.clone(), message });
+        if !manifest.asks.iter().any(|ask| ask.power.covers(power)) {
+            let narrower: Vec<String> = manifest
+                .asks
+                .iter()
+                .filter(|ask| power.covers(&ask.power))
+                .map(|ask| ask.power.to_string())
+                .collect();
+            return match narrower.as_slice() {
+                [] => warn(format!(
+                    "`{power}` goes beyond what {} asks for: the excess has no effect",
+                    manifest.name
+                )),
+                asks => warn(format!(
+                    "`{power}` is wider than what {} asks for: only `{}` takes effect",
+                    manifest.name,
+                    asks.join("`, `")
+                )),
+            };
+        }
+        match power {
+            Power::Secret(name, _) if !self.secrets.contains_key(name) => {
+                warn(format!("`{power}` is granted, but [secrets] does not say where {name} comes from"))
+            }
+            _ => None,
+        }
+    }
+}
