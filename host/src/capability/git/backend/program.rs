@@ -57,8 +57,9 @@ impl Program {
             ("protocol.allow", "never"),
             // Every hop would need a new decision, and a token must not follow.
             ("http.followRedirects", "false"),
-            ("http.lowSpeedLimit", "1000"),
-            ("http.lowSpeedTime", "60"),
+            // A server that packs a long history sends a few bytes now and then; one that is gone sends none.
+            ("http.lowSpeedLimit", "1"),
+            ("http.lowSpeedTime", "120"),
             ("core.hooksPath", "/dev/null"),
             ("core.askPass", ""),
             ("credential.helper", ""),

@@ -50,7 +50,8 @@ pub(super) fn check_objects(mirror: &Repository, updates: &[RefUpdate]) -> Resul
     Ok(())
 }
 
-/// Pushes updates that were checked.
+/// Pushes updates that were checked. A ref that stands at its object already counts as set, whatever was expected: the same
+/// push again is a success.
 pub(super) async fn push(
     shared: &Shared,
     path: &Path,

@@ -106,42 +106,72 @@ async fn an_old_git_is_refused() {
     assert_eq!(kind(world.git.open(&world.slug).await), "unavailable");
 }
 
-/// Whether a process runs (a zombie does not).
+/// Whether a process runs (a zombie does not). Linux only, as its callers.
 fn is_alive(pid: &str) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     state.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim().starts_with('Z'))
+}
+
+/// A world whose pushes hang in a child, like a transport helper that waits for a dead peer, and the file that then
+/// holds the two process ids.
+async fn hanging(place: &TempDir, limit: Duration) -> (World, RefUpdate, PathBuf) {
+    let pids = place.path().join("pids");
+    let text = format!(
+        "case \"$*\" in *' push '*) sleep 600 & echo \"$! $$\" > {}; wait;; *) exec git \"$@\";; esac",
+        pids.display()
+    );
+    let program = World::script(place.path(), &text);
+    let limits = TimeLimits { push: limit, ..TimeLimits::default() };
+    let world = World::with(|config| GitConfig { program, limits, ..config });
+    world.seed(&commit("main", 0, "first", &[], &put("a", "1"))).await;
+    let object = world.at_remote(&["rev-parse", "main"]);
+    (world, RefUpdate { name: "refs/heads/x".into(), object, expected: None }, pids)
+}
+
+/// Process ids in the file, once both are there.
+async fn both(pids: &Path) -> Vec<String> {
+    loop {
+        let text = std::fs::read_to_string(pids).unwrap_or_default();
+        if text.ends_with('\n') {
+            return text.split_whitespace().map(str::to_owned).collect();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn assert_stopped(pids: &[String]) {
+    for pid in pids {
+        let gone = async {
+            while is_alive(pid) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap_or_else(|_| panic!("{pid} runs on"));
+    }
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_hanging_program_is_stopped_with_its_children() {
     let place = TempDir::new().unwrap();
-    let pids = place.path().join("pids");
-    // Hangs in a child when it pushes, like a transport helper that waits for a dead peer.
-    let text = format!(
-        "case \"$*\" in *' push '*) sleep 600 & echo $! > {0}; echo $$ >> {0}; wait;; *) exec git \"$@\";; esac",
-        pids.display()
-    );
-    let program = World::script(place.path(), &text);
-    let limits = TimeLimits { push: Duration::from_millis(300), ..TimeLimits::default() };
-    let world = World::with(|config| GitConfig { program, limits, ..config });
-    world.seed(&commit("main", 0, "first", &[], &put("a", "1"))).await;
-    let object = world.at_remote(&["rev-parse", "main"]);
-    let update = RefUpdate { name: "refs/heads/x".into(), object, expected: None };
+    let (world, update, pids) = hanging(&place, Duration::from_secs(1)).await;
     assert_eq!(kind(world.git.push(&world.slug, &[update]).await), "unavailable unknown");
-    let pids = std::fs::read_to_string(pids).unwrap();
-    assert_eq!(pids.lines().count(), 2);
-    for pid in pids.lines() {
-        // The kernel may need a moment to deliver the signal.
-        for _ in 0..1000 {
-            if !is_alive(pid) {
-                break;
-            }
-            tokio::task::yield_now().await;
-            std::thread::yield_now();
-        }
-        assert!(!is_alive(pid), "{pid}");
-    }
+    let pids = both(&pids).await;
+    assert_eq!(pids.len(), 2);
+    assert_stopped(&pids).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_cancelled_push_is_stopped_with_its_children() {
+    let place = TempDir::new().unwrap();
+    let (world, update, pids) = hanging(&place, Duration::from_secs(600)).await;
+    let updates = [update];
+    let pids = tokio::select! {
+        _ = world.git.push(&world.slug, &updates) => panic!("the push ended"),
+        pids = both(&pids) => pids,
+    };
+    assert_stopped(&pids).await;
 }
 
 /// A server that gives every request the same answer; returns its address and what it heard.
