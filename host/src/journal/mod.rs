@@ -2,7 +2,7 @@
 //!
 //! - [`event`]: what is written, in a versioned format.
 //! - [`chain`]: the hash chain over the rows.
-//! - [`state`]: the pure, total fold of events to the state of a run.
+//! - [`state`]: the pure, total fold of events to the state of a run; [`step`]: what it knows of one step.
 //! - [`store`]: the file: one writer, durable before `append` returns.
 //!
 //! # Which event may follow which
@@ -34,14 +34,16 @@
 pub mod chain;
 pub mod event;
 pub mod state;
+pub mod step;
 pub mod store;
 
 pub use event::{
     Answer, Artefact, Assumption, Condition, Document, EffectResult, Event, FORMAT, Header, Identity, Level,
     PluginIdentity, Question, Record, StepKind, StepNode, Wait, World,
 };
-pub use state::{Effect, IllegalEvent, RunState, Status, StepState, Verdict};
-pub use store::{Journal, JournalError, Verified};
+pub use state::{End, IllegalEvent, RunState, Verdict, Violation};
+pub use step::{DeniedCall, Effect, Status, StepState};
+pub use store::{Entry, Hook, Journal, JournalError, Verified};
 
 #[cfg(test)]
 mod tests;

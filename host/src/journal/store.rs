@@ -197,7 +197,7 @@ impl Journal {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(|e| database(path, &e))?;
-        set_up(&connection).map_err(|e| database(path, &e))?;
+        set_up(path, &connection)?;
         let head = begin(path, &mut connection, &record)?;
         let inner = Inner { connection, lease: Some(lease), state, head, left: None };
         Ok(Self { path: path.to_owned(), format: FORMAT, inner: Mutex::new(inner), hook: None })
@@ -434,12 +434,16 @@ fn read_only(path: &Path) -> Result<Connection> {
     }
 }
 
-fn set_up(connection: &Connection) -> rusqlite::Result<()> {
-    let present: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+/// Marks an empty file as a journal; a file that holds something else is left alone.
+fn set_up(path: &Path, connection: &Connection) -> Result<()> {
+    let present: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|e| database(path, &e))?;
     if present == 0 {
-        connection.pragma_update(None, "application_id", APPLICATION)?;
+        connection.pragma_update(None, "application_id", APPLICATION).map_err(|e| database(path, &e))?;
     }
-    set_up_connection(connection)
+    check_application(path, connection)?;
+    set_up_connection(connection).map_err(|e| database(path, &e))
 }
 
 fn set_up_connection(connection: &Connection) -> rusqlite::Result<()> {
@@ -458,7 +462,6 @@ fn check_application(path: &Path, connection: &Connection) -> Result<()> {
 
 /// Schema, first row and head in one transaction: a file has a whole first event or none.
 fn begin(path: &Path, connection: &mut Connection, record: &Record) -> Result<Hash> {
-    check_application(path, connection)?;
     let row = seal(path, &GENESIS, record)?;
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)

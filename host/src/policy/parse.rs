@@ -84,6 +84,8 @@ pub struct Grant {
     pub digest: Option<String>,
     /// Line of the digest.
     pub digest_line: usize,
+    /// Bytes of the digest.
+    pub digest_span: Range<usize>,
     /// In which processes.
     pub processes: Names,
     /// In which steps.
@@ -220,11 +222,12 @@ impl Source {
             return Err(self.error(raw.plugin.span(), "a plugin has a name", None));
         }
         let powers = raw.powers.iter().map(|power| self.power(power)).collect::<Result<_, _>>()?;
-        let (digest, digest_line) = self.digest(&span, raw.digest.as_ref())?;
+        let (digest, digest_span) = self.digest(&span, raw.digest.as_ref())?;
         Ok(Grant {
             plugin: raw.plugin.get_ref().clone(),
             digest,
-            digest_line,
+            digest_line: self.line(digest_span.start),
+            digest_span,
             processes: raw.processes.clone(),
             steps: raw.steps.clone(),
             powers,
@@ -245,17 +248,16 @@ impl Source {
         &self,
         grant: &Range<usize>,
         raw: Option<&Spanned<String>>,
-    ) -> Result<(Option<String>, usize), PolicyError> {
+    ) -> Result<(Option<String>, Range<usize>), PolicyError> {
         let hint =
             Some("digest = \"sha256:…\" binds the grant to one component; digest = \"any\" trusts every one");
         let Some(raw) = raw else {
             return Err(self.error(grant.clone(), "a grant says to which digest it belongs", hint));
         };
-        let line = self.line(raw.span().start);
         match raw.get_ref().as_str() {
-            "any" => Ok((None, line)),
+            "any" => Ok((None, raw.span())),
             text => match normal_digest(text) {
-                Some(digest) => Ok((Some(digest), line)),
+                Some(digest) => Ok((Some(digest), raw.span())),
                 None => Err(self.error(raw.span(), format!("{text:?} is no digest"), hint)),
             },
         }
@@ -391,7 +393,7 @@ impl Policy {
                     "the grant is for another component than this {} {}: it has no effect",
                     manifest.name, manifest.plugin_version
                 );
-                warnings.push(Warning { line: grant.digest_line, span: 0..0, message });
+                warnings.push(Warning { line: grant.digest_line, span: grant.digest_span.clone(), message });
                 continue;
             }
             warnings.extend(grant.powers.iter().filter_map(|power| self.check_power(manifest, power)));

@@ -243,7 +243,7 @@ impl RefPattern {
         if !text.starts_with("refs/") {
             return bad(format!("{text:?} is no ref pattern: expected a full name such as refs/tags/v*"));
         }
-        if !is_full_ref(&text.replace('*', "x")) {
+        if !is_full_ref(&text.replace("**", "x/x").replace('*', "x")) {
             return bad(format!("{text:?} can match no ref"));
         }
         Ok(Self(Glob::parse(text)?))
