@@ -168,6 +168,9 @@ struct Inner {
     left: Option<u64>,
 }
 
+/// What the `head` table says: format, number and hash of the last row.
+type Head = (u32, u64, Vec<u8>);
+
 /// All that a file holds, checked.
 struct Loaded {
     format: u32,
@@ -548,7 +551,7 @@ fn load(path: &Path, connection: &Connection) -> Result<Loaded> {
 
 /// Reads everything in one transaction and checks chain and head.
 fn load_rows(path: &Path, connection: &Connection) -> Result<Loaded> {
-    let read = || -> rusqlite::Result<((u32, u64, Vec<u8>), Vec<Row>)> {
+    let read = || -> rusqlite::Result<(Head, Vec<Row>)> {
         let transaction = connection.unchecked_transaction()?;
         let head = transaction.query_row("SELECT format, seq, hash FROM head WHERE id = 1", [], |row| {
             Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0), row.get(2)?))
