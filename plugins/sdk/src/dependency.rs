@@ -68,6 +68,17 @@ pub struct Change {
     pub after: Option<String>,
 }
 
+impl Change {
+    /// Title of the list it belongs to.
+    fn list(&self) -> &'static str {
+        match (&self.before, &self.after) {
+            (None, _) => "Added",
+            (Some(_), Some(_)) => "Changed",
+            (Some(_), None) => "Removed",
+        }
+    }
+}
+
 /// The difference of two selections, in module order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DependencyChanges {
@@ -97,16 +108,11 @@ impl DependencyChanges {
     /// Renders `## Dependencies` with its three lists; ends with a newline.
     pub fn render(&self, style: ReportStyle) -> String {
         let mut text = String::from("## Dependencies\n");
-        let lists: [(&str, fn(&Change) -> bool); 3] = [
-            ("Added", |change| change.before.is_none()),
-            ("Changed", |change| change.before.is_some() && change.after.is_some()),
-            ("Removed", |change| change.after.is_none()),
-        ];
-        for (title, belongs) in lists {
+        for title in ["Added", "Changed", "Removed"] {
             let mut lines: Vec<String> = self
                 .changes
                 .iter()
-                .filter(|change| belongs(change))
+                .filter(|change| change.list() == title)
                 .map(|change| style.line(change))
                 .collect();
             if style.order == LineOrder::Text {

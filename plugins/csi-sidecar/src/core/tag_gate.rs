@@ -145,7 +145,7 @@ fn where_is_the_heading(announced: &[Version]) -> String {
 
 /// A refused tag: all reasons at once, and the way out where there is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{}", reasons(.refusals), way_out(.right_commit, .right_version))]
+#[error("{}{}", reasons(.refusals), way_out(.right_commit))]
 pub struct TagRefused {
     /// Reasons, never empty.
     pub refusals: Vec<Refusal>,
@@ -159,10 +159,8 @@ fn reasons(refusals: &[Refusal]) -> String {
     refusals.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; ")
 }
 
-fn way_out(commit: &Option<String>, version: &Option<Version>) -> String {
-    let commit = commit.as_ref().map(|commit| format!(". The commit to tag is {commit}"));
-    let version = version.map(|version| format!(". The version is probably {version}"));
-    [commit, version].into_iter().flatten().collect()
+fn way_out(commit: &Option<String>) -> String {
+    commit.as_ref().map(|commit| format!(". The commit to tag is {commit}")).unwrap_or_default()
 }
 
 /// Decides about a tag and the release branch that may come with it.
