@@ -305,12 +305,12 @@ impl RunState {
     /// wait, because when to look again is a matter of time.
     pub fn ready(&self) -> impl Iterator<Item = &StepState> {
         self.steps.values().filter(|step| {
-            self.end.is_none()
-                && match step.status {
-                    Status::Pending | Status::Running => self.blocked_on(&step.node.id).is_empty(),
-                    Status::Asks { .. } => step.is_answered(),
-                    _ => false,
-                }
+            let may_start = match step.status {
+                Status::Pending | Status::Running => true,
+                Status::Asks { .. } => step.is_answered(),
+                _ => false,
+            };
+            self.end.is_none() && may_start && self.blocked_on(&step.node.id).is_empty()
         })
     }
 
