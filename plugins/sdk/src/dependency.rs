@@ -1,9 +1,9 @@
-//! What changed between the dependencies of two revisions of a Go module, and the report that kubernetes projects
-//! print at the end of a changelog entry.
+//! What changed between the dependencies of two revisions of a Go module, and the report that kubernetes
+//! projects print at the end of a changelog entry.
 //!
-//! The published reports come from `go list -m all`. Without a Go toolchain the highest version of each module over
-//! `go.sum` and `go.mod` says the same, until language version 1.17 prunes the module graph: then `go.sum` no
-//! longer names every module, and the report is marked [`Precision::Approximate`].
+//! The published reports come from `go list -m all`. Without a Go toolchain the highest version of each
+//! module over `go.sum` and `go.mod` says the same, until language version 1.17 prunes the module graph: then
+//! `go.sum` no longer names every module, and the report is marked [`Precision::Approximate`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,8 +32,8 @@ pub struct Modules {
 impl Modules {
     /// Selects the version of every module from the two files of a revision.
     ///
-    /// A replaced module appears under the name and version of its replacement; one replaced by a folder does not
-    /// appear, as it has no version.
+    /// A replaced module appears under the name and version of its replacement; one replaced by a folder does
+    /// not appear, as it has no version.
     pub fn select(go_mod: &str, go_sum: &str) -> Modules {
         let file = GoMod::parse(go_mod);
         let mut versions = highest_versions(go_sum);
@@ -175,8 +175,8 @@ impl Default for ReportStyle {
 }
 
 impl ReportStyle {
-    /// The style in use on a day (`YYYY-MM-DD…`): links by repository since July 2024, order by module name and no
-    /// `+incompatible` since go-modiff 1.4 (April 2026).
+    /// The style in use on a day (`YYYY-MM-DD…`): links by repository since July 2024, order by module name
+    /// and no `+incompatible` since go-modiff 1.4 (April 2026).
     pub fn on(date: &str) -> ReportStyle {
         let recent = date >= "2026-04-01";
         ReportStyle {

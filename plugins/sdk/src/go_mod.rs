@@ -40,7 +40,8 @@ pub struct Replace {
 }
 
 impl GoMod {
-    /// Reads the text of a `go.mod`. Lines it does not know are passed over, so that newer directives do no harm.
+    /// Reads the text of a `go.mod`. Lines it does not know are passed over, so that newer directives do no
+    /// harm.
     pub fn parse(text: &str) -> GoMod {
         let mut file = GoMod::default();
         let mut block: Option<String> = None;
@@ -87,8 +88,23 @@ impl GoMod {
         exact.or_else(|| of_path().find(|replace| replace.version.is_none()))
     }
 
-    /// Whether the module graph is pruned (language version 1.17 and newer): `go.sum` then no longer lists every
-    /// module of `go list -m all`.
+    /// Major version that the module path announces: `N` of a `/vN` at its end, else 1.
+    pub fn path_major(&self) -> u64 {
+        let last = self.module.rsplit('/').next().unwrap_or_default();
+        last.strip_prefix('v').and_then(|digits| digits.parse().ok()).unwrap_or(1)
+    }
+
+    /// What users of a release should know when its path does not announce its major version: Go then refuses
+    /// to take it by its tag.
+    pub fn path_fault(&self, major: u64) -> Option<String> {
+        let announced = self.path_major();
+        (announced != major.max(1)).then(|| {
+            format!("module path {} announces v{announced}, the release is v{major}; Go cannot import it by its tag", self.module)
+        })
+    }
+
+    /// Whether the module graph is pruned (language version 1.17 and newer): `go.sum` then no longer lists
+    /// every module of `go list -m all`.
     pub fn is_pruned(&self) -> bool {
         let Some(text) = &self.go else { return false };
         let mut parts = text.split('.').map(|part| part.parse::<u64>().unwrap_or(0));
@@ -139,6 +155,21 @@ mod tests {
         assert_eq!(file.version_of("example.org/none"), None);
         assert_eq!(file.replacement_of("example.org/two", "v0.4.0").map(|r| r.to.as_str()), Some("./two"));
         assert_eq!(file.replacement_of("example.org/two", "v0.5.0"), None);
+    }
+
+    #[test]
+    fn compares_path_and_major_version() {
+        let cases = [
+            ("m/tool", 1, false),
+            ("m/tool", 0, false),
+            ("m/tool/v5", 5, false),
+            ("m/tool/v5", 6, true),
+            ("m/tool", 2, true),
+        ];
+        for (module, major, faulty) in cases {
+            let file = GoMod::parse(&format!("module {module}\n"));
+            assert_eq!(file.path_fault(major).is_some(), faulty, "{module} {major}");
+        }
     }
 
     #[test]

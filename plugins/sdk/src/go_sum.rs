@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::go_mod::compare_versions;
 
-/// Highest version of each module named in a `go.sum`, by Go's order. Lines of `go.mod` hashes count too: they are
-/// the modules that take part in version selection without being built.
+/// Highest version of each module named in a `go.sum`, by Go's order. Lines of `go.mod` hashes count too:
+/// they are the modules that take part in version selection without being built.
 pub fn highest_versions(text: &str) -> BTreeMap<String, String> {
     let mut highest: BTreeMap<String, String> = BTreeMap::new();
     for line in text.lines() {

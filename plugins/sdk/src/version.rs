@@ -399,8 +399,8 @@ impl TagSet {
         at.map(|(version, _)| version).collect()
     }
 
-    /// The versions that could come next for whoever asked for `wanted`: patch of its line, minor of its major
-    /// version and of the latest, and the next major.
+    /// The versions that could come next for whoever asked for `wanted`: patch of its line, minor of its
+    /// major version and of the latest, and the next major.
     pub fn successors(&self, wanted: Version) -> Vec<Version> {
         let Some(latest) = self.latest() else {
             return vec![wanted.release()];

@@ -1,6 +1,7 @@
-//! The audit of missed notes: what became of every commit of the range, for the person who approves the notes.
+//! The audit of missed notes: what became of every commit of the range, for the person who approves the
+//! notes.
 
-use crate::core::pull::{Account, Accounting, Verdict};
+use crate::core::pull::{Account, Accounting, Quoted, Verdict};
 
 /// Counts of an [`Accounting`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,8 +35,8 @@ impl Tally {
     }
 }
 
-/// The report: one line of counts, the rows to check, then all others. Pull requests are named by number and title;
-/// nobody is mentioned, so the text can go into a pull request without calling people.
+/// The report: one line of counts, the rows to check, then all others. Pull requests are named by number and
+/// title; nobody is mentioned, so the text can go into a pull request without calling people.
 pub fn report(accounting: &Accounting) -> String {
     let mut text = format!("{}\n", Tally::of(accounting).line());
     let open: Vec<&Account> = accounting.open().collect();
@@ -49,6 +50,21 @@ pub fn report(accounting: &Accounting) -> String {
         text.push_str(&format!("\nAccounted for:\n{closed}"));
     }
     text
+}
+
+/// The numbers that only stand in messages, for the end of the report; empty without any.
+pub fn quoted_report(quoted: &[Quoted]) -> String {
+    if quoted.is_empty() {
+        return String::new();
+    }
+    let line = |quoted: &Quoted| {
+        let commit = quoted.commit.get(..9).unwrap_or(&quoted.commit);
+        format!("- {} in {commit} ({})\n", quoted.number, quoted.subject.replace('@', "@\u{200b}"))
+    };
+    let lines: String = quoted.iter().map(line).collect();
+    // Without "#", so that the forge does not link old pull requests that have nothing to do with the
+    // release.
+    format!("\nQuoted in messages, not merged here and therefore not counted:\n{lines}")
 }
 
 fn line(row: &Account) -> String {
@@ -103,5 +119,8 @@ mod tests {
         assert!(text.contains("another merge; was merged by abc"), "{text}");
         assert!(text.contains("Accounted for:\n- #1 "), "{text}");
         assert!(!text.contains("@x"), "{text}");
+        let quoted = [Quoted { number: 7, commit: "abc".into(), subject: "Squashed".into() }];
+        assert!(quoted_report(&quoted).ends_with("- 7 in abc (Squashed)\n"));
+        assert_eq!(quoted_report(&[]), "");
     }
 }

@@ -1,5 +1,5 @@
-//! Which images a repository builds, for which platforms, and whether a staged manifest list has them all. Half of
-//! a set has been promoted before; completeness is checked, not hoped for.
+//! Which images a repository builds, for which platforms, and whether a staged manifest list has them all.
+//! Half of a set has been promoted before; completeness is checked, not hoped for.
 
 use std::fmt;
 
@@ -81,8 +81,8 @@ pub fn build_platforms_value(script: &str) -> Option<&str> {
     })
 }
 
-/// Reads the value: `os arch [platform] [suffix] [base images]`, separated by semicolons. `windows` says whether the
-/// command has a `Dockerfile.Windows`; without one the scripts build no Windows image.
+/// Reads the value: `os arch [platform] [suffix] [base images]`, separated by semicolons. `windows` says
+/// whether the command has a `Dockerfile.Windows`; without one the scripts build no Windows image.
 pub fn platforms(value: &str, windows: bool) -> Vec<Platform> {
     let mut found: Vec<Platform> = value.split(';').filter_map(platform).collect();
     found.retain(|platform| windows || platform.os != "windows");

@@ -1,5 +1,6 @@
-//! The release note of one pull request: found in its body, classified by its labels, printed as one list item.
-//! The rules are those of the Kubernetes release-notes generator, whose output fills the published changelogs.
+//! The release note of one pull request: found in its body, classified by its labels, printed as one list
+//! item. The rules are those of the Kubernetes release-notes generator, whose output fills the published
+//! changelogs.
 
 /// What the body of a pull request says about a note.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +52,8 @@ fn says_none(body: &str) -> bool {
     })
 }
 
-/// The first block in the generator's order of preference: named fences with CRLF, a fence without a name with
-/// CRLF (only where the body speaks of release notes at all), then named fences with LF.
+/// The first block in the generator's order of preference: named fences with CRLF, a fence without a name
+/// with CRLF (only where the body speaks of release notes at all), then named fences with LF.
 fn block(body: &str) -> Option<(&str, bool)> {
     let speaks =
         body.contains("release-note") || body.contains("Does this PR introduce a user-facing change?");
@@ -199,8 +200,8 @@ impl Kind {
         all.into_iter().find(|kind| kind.title() == title.trim())
     }
 
-    /// Section of a pull request: the highest of its kinds; urgent when action is required and there is not more
-    /// than one kind.
+    /// Section of a pull request: the highest of its kinds; urgent when action is required and there is not
+    /// more than one kind.
     pub fn of_labels(labels: &[String]) -> Kind {
         let kinds: Vec<&str> = labels.iter().filter_map(|label| label.strip_prefix("kind/")).collect();
         let urgent = labels.iter().any(|label| label == "release-note-action-required");
@@ -277,7 +278,8 @@ pub struct Note {
 }
 
 impl Note {
-    /// The item without its mark: continuation lines indented, links behind the text. `repository` is `owner/name`.
+    /// The item without its mark: continuation lines indented, links behind the text. `repository` is
+    /// `owner/name`.
     pub fn item(&self, repository: &str) -> String {
         let text = capitalized(&self.text.replace('\n', "\n  "));
         let (number, author) = (self.number, &self.author);

@@ -1,6 +1,6 @@
-//! The promotion list `images.yaml` of kubernetes/k8s.io: which staged digests the registry publishes. Lines are
-//! inserted into the file as it is. It is never generated anew, because staging forgets images after 90 days and a
-//! regenerated list would drop what is published.
+//! The promotion list `images.yaml` of kubernetes/k8s.io: which staged digests the registry publishes. Lines
+//! are inserted into the file as it is. It is never generated anew, because staging forgets images after 90
+//! days and a regenerated list would drop what is published.
 
 use castoff_sdk::version::Version;
 
@@ -186,9 +186,9 @@ pub fn parse(file: &str) -> Result<Vec<Entry>, PromotionError> {
     Ok(entries.collect())
 }
 
-/// Inserts entries: each new digest gets a line in its image's block before the first line whose tag is greater as
-/// text, a digest that is listed gets the tag added, a missing block is created in alphabetical place. Nothing else
-/// moves.
+/// Inserts entries: each new digest gets a line in its image's block before the first line whose tag is
+/// greater as text, a digest that is listed gets the tag added, a missing block is created in alphabetical
+/// place. Nothing else moves.
 ///
 /// # Errors
 /// See [`PromotionError`]; all entries are checked before the first is inserted.

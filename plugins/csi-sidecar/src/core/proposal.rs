@@ -1,5 +1,5 @@
-//! The pull requests of a release: names, titles and descriptions. A description says what was made from what and
-//! how to check it, and carries a marker by which a resumed run finds its own pull request again.
+//! The pull requests of a release: names, titles and descriptions. A description says what was made from what
+//! and how to check it, and carries a marker by which a resumed run finds its own pull request again.
 
 use castoff_sdk::version::Version;
 
@@ -86,8 +86,8 @@ pub fn readme(
     }
 }
 
-/// Promotion pull request in the repository of the registry. `entries` are those inserted; `base` its default branch;
-/// `staging` the registry they were read from.
+/// Promotion pull request in the repository of the registry. `entries` are those inserted; `base` its default
+/// branch; `staging` the registry they were read from.
 pub fn promotion(
     repository: &str,
     version: Version,

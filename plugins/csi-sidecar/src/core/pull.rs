@@ -1,5 +1,5 @@
-//! Which pull requests a range of commits holds, and what became of each of them. Nothing is dropped in silence:
-//! every first-parent commit ends as one row of the [`Accounting`].
+//! Which pull requests a range of commits holds, and what became of each of them. Nothing is dropped in
+//! silence: every first-parent commit ends as one row of the [`Accounting`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +56,8 @@ pub struct Claim {
 }
 
 /// Reads the pull request from the subject of a commit, and from nothing but the subject: bodies of squashed
-/// subtree updates quote the numbers of other repositories, which has put false notes into published changelogs.
+/// subtree updates quote the numbers of other repositories, which has put false notes into published
+/// changelogs.
 pub fn claim(commit: &Commit) -> Option<Claim> {
     let subject = commit.subject();
     if let Some(rest) = subject.strip_prefix("Merge pull request #") {
@@ -77,20 +78,47 @@ fn origin_of_branch(head: &str) -> Option<u64> {
     number.parse().ok()
 }
 
-/// Numbers to read from the forge for a range, ascending: the pull requests and the originals of cherry-picks, so
-/// that one batch is enough.
+/// Numbers to read from the forge for a range, ascending: the pull requests and the originals of
+/// cherry-picks, so that one batch is enough.
 pub fn numbers(commits: &[Commit]) -> Vec<u64> {
     let claims = commits.iter().filter_map(claim);
     let all: BTreeSet<u64> = claims.flat_map(|claim| [Some(claim.number), claim.origin]).flatten().collect();
     all.into_iter().collect()
 }
 
-/// Originals that are still missing after a batch was read: of robot cherry-picks whose subject did not name them,
-/// and of originals that are cherry-picks themselves. Empty means that the notes can be made.
+/// Originals that are still missing after a batch was read: of robot cherry-picks whose subject did not name
+/// them, and of originals that are cherry-picks themselves. Empty means that the notes can be made.
 pub fn missing_origins(pulls: &BTreeMap<u64, PullRequest>) -> Vec<u64> {
     let robots = pulls.values().filter(|pull| pull.user == CHERRY_PICK_ROBOT);
     let origins: BTreeSet<u64> = robots.filter_map(|pull| origin_of_branch(&pull.head_ref)).collect();
     origins.into_iter().filter(|number| !pulls.contains_key(number)).collect()
+}
+
+/// A number that a commit quotes without merging it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quoted {
+    /// The number.
+    pub number: u64,
+    /// Commit that quotes it.
+    pub commit: String,
+    /// Subject of that commit.
+    pub subject: String,
+}
+
+/// Numbers that stand in messages of a range, side commits included, without being merged by it. Tools that
+/// read whole messages take them for pull requests of the repository; here they are only reported.
+pub fn quoted_numbers(line: &[Commit], side: &[Commit]) -> Vec<Quoted> {
+    let merged: BTreeSet<u64> = line.iter().filter_map(claim).map(|claim| claim.number).collect();
+    let quotes = line.iter().chain(side).flat_map(|commit| {
+        commit.message.lines().skip(1).filter_map(|text| {
+            let (_, rest) = text.split_once("Merge pull request #")?;
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let number = rest.get(..end)?.parse().ok()?;
+            Some(Quoted { number, commit: commit.sha.clone(), subject: commit.subject().to_owned() })
+        })
+    });
+    let all: BTreeSet<Quoted> = quotes.filter(|quoted| !merged.contains(&quoted.number)).collect();
+    all.into_iter().collect()
 }
 
 /// What became of a commit of the range.
@@ -137,8 +165,8 @@ pub struct Accounting {
 }
 
 impl Accounting {
-    /// Accounts for every commit of a first-parent range. `bases` are the branches that a pull request of the range
-    /// may have been merged into; `repository` is `owner/name`.
+    /// Accounts for every commit of a first-parent range. `bases` are the branches that a pull request of the
+    /// range may have been merged into; `repository` is `owner/name`.
     pub fn new(
         commits: &[Commit],
         pulls: &BTreeMap<u64, PullRequest>,
@@ -305,6 +333,18 @@ mod tests {
             let found = claim(&commit).map(|claim| (claim.number, claim.origin));
             assert_eq!(found, expected, "{message}");
         }
+    }
+
+    #[test]
+    fn quoted_numbers_are_reported_not_counted() {
+        let line = [merge("a", "Merge pull request #12 from ann/tools\n\nUpdate tools")];
+        let squash = "Squashed 'tools/' changes from 1..2\n\nabc Merge pull request #7 from x/y\nabd Merge pull request #12 from x/z\n";
+        let side = [Commit { sha: "s".into(), parents: 1, message: squash.into() }];
+        let quoted = quoted_numbers(&line, &side);
+        assert_eq!(
+            quoted.iter().map(|quoted| (quoted.number, quoted.commit.as_str())).collect::<Vec<_>>(),
+            [(7, "s")]
+        );
     }
 
     #[test]

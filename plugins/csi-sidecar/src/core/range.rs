@@ -1,5 +1,5 @@
-//! Which commits a release covers: from the version wanted, the tags and the branches alone. Overrides are explicit
-//! inputs, never guesses.
+//! Which commits a release covers: from the version wanted, the tags and the branches alone. Overrides are
+//! explicit inputs, never guesses.
 
 use std::collections::BTreeMap;
 
@@ -235,8 +235,8 @@ fn choose_start(
     Ok((start.to_string(), commit))
 }
 
-/// The release whose tag starts the notes of a version: the one before on the line for a patch, the newest `vX.Y.0`
-/// for everything else.
+/// The release whose tag starts the notes of a version: the one before on the line for a patch, the newest
+/// `vX.Y.0` for everything else.
 pub fn previous_release(version: Version, tags: &TagSet) -> Option<Version> {
     let of_line = || tags.finals().rev().find(|found| found.line() == version.line() && *found < version);
     let by_kind = if version.patch > 0 { of_line() } else { tags.latest_first_below(version) };
@@ -272,9 +272,9 @@ fn check_successor(
     }
 }
 
-/// Checks that a version follows what is released: next patch of its line, next minor of its major version, next
-/// major, or next candidate. A version whose candidates are tagged counts as announced. `skip` lists versions left
-/// out on purpose.
+/// Checks that a version follows what is released: next patch of its line, next minor of its major version,
+/// next major, or next candidate. A version whose candidates are tagged counts as announced. `skip` lists
+/// versions left out on purpose.
 pub fn successor_fault(version: Version, tags: &TagSet, skip: &[Version]) -> Option<NotNext> {
     let released = |wanted: Version| tags.commit(wanted).is_some() || skip.contains(&wanted);
     let in_major = |major: u64| tags.finals().any(|found| found.major == major);

@@ -1,5 +1,5 @@
-//! A proposal for the Compatibility table of a README: the version of the CSI specification comes from `go.mod`, the
-//! Kubernetes versions are a person's decision.
+//! A proposal for the Compatibility table of a README: the version of the CSI specification comes from
+//! `go.mod`, the Kubernetes versions are a person's decision.
 
 use castoff_sdk::go_mod::GoMod;
 use castoff_sdk::version::Version;

@@ -1,5 +1,5 @@
-//! The text of the GitHub release. It follows the body of the release before, because every repository has its own
-//! headings; the phrase `docker pull …` is read by scripts and must be right.
+//! The text of the GitHub release. It follows the body of the release before, because every repository has
+//! its own headings; the phrase `docker pull …` is read by scripts and must be right.
 
 use castoff_sdk::version::Version;
 

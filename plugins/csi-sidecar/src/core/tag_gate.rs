@@ -1,6 +1,6 @@
-//! The gate before the one step that cannot be taken back: creating the tag, which starts the image build at once.
-//! Pure over facts; the answer is a list of refs to create, or every reason to refuse, with the right commit or
-//! version where it is known.
+//! The gate before the one step that cannot be taken back: creating the tag, which starts the image build at
+//! once. Pure over facts; the answer is a list of refs to create, or every reason to refuse, with the right
+//! commit or version where it is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -165,8 +165,8 @@ fn way_out(commit: &Option<String>) -> String {
 
 /// Decides about a tag and the release branch that may come with it.
 ///
-/// Nothing to do, success and conflict are told apart by what exists: refs at the requested commit are done, refs
-/// elsewhere are refused.
+/// Nothing to do, success and conflict are told apart by what exists: refs at the requested commit are done,
+/// refs elsewhere are refused.
 ///
 /// # Errors
 /// [`TagRefused`] with every reason.
@@ -257,8 +257,8 @@ fn heading_fault(version: Version, facts: &TagFacts<'_>, remarks: &mut Vec<Strin
     Some(Refusal::NoHeading { version, file: changelog_file(version.line()), announced })
 }
 
-/// A version ahead of the next one is refused unless the merged changelog announces it: then the reviewers of the
-/// changelog have decided, and a person sees it before the tag is made.
+/// A version ahead of the next one is refused unless the merged changelog announces it: then the reviewers of
+/// the changelog have decided, and a person sees it before the tag is made.
 fn successor_refusal(version: Version, facts: &TagFacts<'_>, remarks: &mut Vec<String>) -> Option<Refusal> {
     let fault = successor_fault(version, facts.tags, facts.skip)?;
     let ahead = facts.tags.latest().is_none_or(|latest| version > latest)

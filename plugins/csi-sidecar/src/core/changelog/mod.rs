@@ -1,5 +1,5 @@
-//! Changelog files: `CHANGELOG/CHANGELOG-X.Y.md`, newest entry first. An entry is printed in the style of the one
-//! before it, because every repository has its own and keeps it.
+//! Changelog files: `CHANGELOG/CHANGELOG-X.Y.md`, newest entry first. An entry is printed in the style of the
+//! one before it, because every repository has its own and keeps it.
 
 mod entry;
 mod lint;
@@ -74,7 +74,8 @@ pub enum Placement {
     Prepend(String),
     /// The entry is there, word for word.
     Present,
-    /// The version has an entry with other words: a person edited it or the range has grown. Nothing is overwritten.
+    /// The version has an entry with other words: a person edited it or the range has grown. Nothing is
+    /// overwritten.
     Differs {
         /// The entry in the file.
         found: String,
@@ -84,6 +85,11 @@ pub enum Placement {
 }
 
 impl Placement {
+    /// Whether the version has its entry, as printed or as edited: there is nothing to write.
+    pub fn is_done(&self) -> bool {
+        self.content().is_none()
+    }
+
     /// New content of the file, where it changes.
     pub fn content(&self) -> Option<&str> {
         match self {
@@ -193,6 +199,16 @@ _Nothing has changed._
     }
 
     proptest! {
+        #[test]
+        fn any_file_is_read_without_loss(lines in proptest::collection::vec(
+            "(# Release notes for v?[0-9]\\.[0-9]\\.[0-9]|## Changes by Kind|### Feature| ?- note \\(#[0-9]|  more|\\[Documentation\\]\\(|.{0,12})",
+            0..12,
+        )) {
+            let file = format!("# Release notes for v9.9.9\n{}\n", lines.join("\n"));
+            let read: String = entries(&file).into_iter().map(|entry| entry.text).collect();
+            prop_assert_eq!(read, file);
+        }
+
         #[test]
         fn what_is_printed_can_be_read(
             numbers in proptest::collection::btree_set(1u64..9999, 1..8),

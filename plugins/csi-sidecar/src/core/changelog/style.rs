@@ -7,8 +7,8 @@ use super::entry::{Entry, entries};
 /// How urgent notes are laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UrgentForm {
-    /// Byte for byte as the generator prints them: a space behind the heading, a space before every further item and
-    /// on the line behind the last.
+    /// Byte for byte as the generator prints them: a space behind the heading, a space before every further
+    /// item and on the line behind the last.
     #[default]
     Generator,
     /// A plain list.
@@ -44,8 +44,8 @@ pub struct HeaderStyle {
     pub bare: bool,
     /// Address of the documentation line, exactly as written; none where there is no such line.
     pub documentation: Option<String>,
-    /// Whether there is a line "Changelog since". The scripts for patch releases leave it out; a new entry has it
-    /// unless a person decides otherwise.
+    /// Whether there is a line "Changelog since". The scripts for patch releases leave it out; a new entry
+    /// has it unless a person decides otherwise.
     pub since: bool,
     /// Start version without `v`.
     pub since_bare: bool,
@@ -67,9 +67,9 @@ impl Default for HeaderStyle {
 }
 
 impl HeaderStyle {
-    /// Style for a new entry: that of the newest entry in the first file that has one. Give the file itself first,
-    /// then older ones. The line "Changelog since" is always kept; its spelling comes from the newest entry that has
-    /// it, and follows the heading where none has.
+    /// Style for a new entry: that of the newest entry in the first file that has one. Give the file itself
+    /// first, then older ones. The line "Changelog since" is always kept; its spelling comes from the newest
+    /// entry that has it, and follows the heading where none has.
     pub fn inherit<'a>(files: impl IntoIterator<Item = &'a str>) -> HeaderStyle {
         let read = files.into_iter().map(entries).find(|entries| !entries.is_empty());
         let Some(entries) = read else { return HeaderStyle::default() };
