@@ -115,7 +115,8 @@ pub fn bump(tree: &Tree, plan: &TagPlan) -> Result<ImageBump, DeployError> {
             result.tags.insert(path.clone(), edited.changes);
         }
     }
-    if !mentioned && !(plan.images.is_empty() && plan.per_file.is_empty()) {
+    let asked = !(plan.images.is_empty() && plan.per_file.is_empty());
+    if asked && !mentioned {
         let images: Vec<&str> = plan.images.keys().map(String::as_str).collect();
         return Err(DeployError::NothingMentions { images: images.join(", "), looked_at });
     }

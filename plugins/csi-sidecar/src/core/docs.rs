@@ -7,7 +7,7 @@
 mod page;
 mod row;
 
-use semver::Version;
+use castoff_sdk::version::Version;
 
 pub use page::{PageEdit, update_page};
 pub use row::{Column, Row, RowFault};
@@ -61,8 +61,10 @@ pub enum DocsError {
         /// The columns every version table starts with.
         expected: Vec<String>,
     },
-    /// A row has another number of cells than its header.
-    #[error("line {line}: the row has {seen} cells, its header {expected}; repair the row first")]
+    /// A row has more cells than its header, or fewer than a row needs.
+    #[error(
+        "line {line}: the row has {seen} cells, its header {expected}; repair the row first (five cells at least)"
+    )]
     RaggedRow {
         /// Line of the row, from 1.
         line: usize,
@@ -73,14 +75,14 @@ pub enum DocsError {
     },
     /// No row is fit to be copied.
     #[error(
-        "no row can serve as a pattern for v{version}: every row contradicts itself or there is none; give all cells"
+        "no row can serve as a pattern for {version}: every row contradicts itself or there is none; give all cells"
     )]
     NoPattern {
         /// The wanted version.
         version: Version,
     },
     /// The cells given contradict themselves or the version.
-    #[error("the row wanted for v{version} contradicts itself: {faults}; correct the cells")]
+    #[error("the row wanted for {version} contradicts itself: {faults}; correct the cells")]
     WrongCells {
         /// The wanted version.
         version: Version,
@@ -105,8 +107,8 @@ pub fn rows(text: &str) -> Result<Vec<Row>, DocsError> {
 /// Rows that contradict themselves: tag link, branch text, branch link, image tag and specification links must agree.
 pub fn lint(text: &str) -> Result<Vec<(Version, RowFault)>, DocsError> {
     let rows = rows(text)?;
-    Ok(rows
-        .iter()
-        .flat_map(|row| row.faults().into_iter().map(|fault| (row.version.clone(), fault)))
-        .collect())
+    Ok(rows.iter().flat_map(|row| row.faults().into_iter().map(|fault| (row.version, fault))).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use castoff_sdk::tree::{FileEntry, LinkFault, Tree, TreeChanges, links, resolve};
-use semver::Version;
+use castoff_sdk::version::Version;
 
 use super::deploy_images::{self, DeployError, ImageBump, ImageTags, TagPlan};
 
@@ -57,6 +57,8 @@ pub struct NewDeployment {
     pub root: String,
     /// Folders that are renamed, old version → new (`1.27` → `1.30`); the `-test` sibling and others with the same version follow.
     pub rename: Option<(String, String)>,
+    /// Copy the folders instead: the old deployment stays, and links to it stay.
+    pub keep_old: bool,
     /// Links, version → version of the deployment it stands for (`1.31` → `1.30`).
     pub links: BTreeMap<String, String>,
     /// Version `kubernetes-latest` names; the newest deployment or link when not given.
@@ -184,6 +186,13 @@ fn rename_folder(
     if moved.is_empty() {
         return; // renamed by an earlier run
     }
+    if wanted.keep_old {
+        after.retain(|path, _| *path != to);
+        for path in moved {
+            copy_file(after, wanted, (&path, path.replacen(&from, &to, 1)), (old, new));
+        }
+        return;
+    }
     // What pointed at the old folder, or at a link to it, would dangle; kubernetes-latest is placed again anyway.
     let stale: Vec<String> = links(after)
         .keys()
@@ -196,14 +205,27 @@ fn rename_folder(
     }
     after.remove(&to); // a link of that name gives way to the real folder
     for path in moved {
-        let Some(mut entry) = after.remove(&path) else { continue };
         let target = path.replacen(&from, &to, 1);
-        if path == format!("{from}/README.md") {
-            entry = readme_for(entry, wanted.readme, old, new);
-        }
-        after.insert(target.clone(), entry);
+        copy_file(after, wanted, (&path, target.clone()), (old, new));
+        after.remove(&path);
         plan.renames.insert(path, target);
     }
+}
+
+/// Puts a file of the old deployment into the new one; an existing copy of an earlier run is replaced.
+fn copy_file(
+    after: &mut Tree,
+    wanted: &NewDeployment,
+    (path, target): (&str, String),
+    (old, new): (&str, &str),
+) {
+    let Some(mut entry) = after.get(path).cloned() else { return };
+    let is_readme =
+        path.ends_with("/README.md") && path.matches('/').count() == wanted.root.matches('/').count() + 2;
+    if is_readme {
+        entry = readme_for(entry, wanted.readme, old, new);
+    }
+    after.insert(target, entry);
 }
 
 fn place_links(after: &mut Tree, wanted: &NewDeployment, suffixes: &[String]) -> Result<(), HostpathError> {
@@ -376,21 +398,21 @@ fn drift(tree: &Tree) -> Vec<DeploymentFault> {
 ///
 /// `sidecars` holds the old and new version of each. A change without any raise gives a patch release, since a new driver is built
 /// whenever the deployment changed.
-pub fn own_version(current: &Version, sidecars: &[(Version, Version)]) -> Version {
+pub fn own_version(current: Version, sidecars: &[(Version, Version)]) -> Version {
     let major = sidecars.iter().any(|(old, new)| new.major > old.major);
     let minor = sidecars.iter().any(|(old, new)| (new.major, new.minor) > (old.major, old.minor));
     if major {
-        Version::new(current.major + 1, 0, 0)
+        current.next_major()
     } else if minor {
-        Version::new(current.major, current.minor + 1, 0)
+        current.next_minor()
     } else {
-        Version::new(current.major, current.minor, current.patch + 1)
+        current.next_patch()
     }
 }
 
 /// Old and new version of each image that a plan changes, for [`own_version`]; tags that are no versions are left out.
 pub fn raises(bump: &ImageBump) -> Vec<(Version, Version)> {
-    let version = |tag: &str| Version::parse(tag.trim_start_matches('v')).ok();
+    let version = |tag: &str| Version::parse(tag).ok();
     let changes = bump.tags.values().flatten();
     changes.filter_map(|change| Some((version(&change.from)?, version(&change.to)?))).collect()
 }
@@ -403,14 +425,14 @@ pub fn tags_of(tree: &Tree, folder: &str) -> ImageTags {
     for (image, tags) in
         used.into_iter().filter(|(path, _)| path.starts_with(&prefix)).flat_map(|(_, images)| images)
     {
-        for version in tags.iter().filter_map(|tag| Version::parse(tag.trim_start_matches('v')).ok()) {
-            let known = highest.entry(image.clone()).or_insert_with(|| version.clone());
+        for version in tags.iter().filter_map(|tag| Version::parse(tag).ok()) {
+            let known = highest.entry(image.clone()).or_insert(version);
             if version > *known {
                 *known = version;
             }
         }
     }
-    highest.into_iter().map(|(image, version)| (image, format!("v{version}"))).collect()
+    highest.into_iter().map(|(image, version)| (image, version.to_string())).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use semver::Version;
+use castoff_sdk::version::Version;
 
 /// Seconds since 1970-01-01T00:00:00Z.
 pub type Seconds = i64;
@@ -43,7 +43,7 @@ impl SupportWindow {
     /// Collects tag dates; pre-release tags do not count.
     pub fn new<'a>(now: Seconds, tags: impl IntoIterator<Item = (&'a Version, Seconds)>) -> Self {
         let mut minors: BTreeMap<(u64, u64), Minor> = BTreeMap::new();
-        for (version, at) in tags.into_iter().filter(|(version, _)| version.pre.is_empty()) {
+        for (version, at) in tags.into_iter().filter(|(version, _)| version.is_final()) {
             let minor = minors
                 .entry((version.major, version.minor))
                 .or_insert(Minor { first_tag: at, latest_tag: at });
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn supports_by_age_next_minor_and_fresh_patch() {
         let day = |n: i64| n * DAY;
-        let version = |text: &str| Version::parse(text).unwrap();
+        let version = |text: &str| Version::parse(&format!("v{text}")).unwrap();
         let tags = [
             (version("1.0.0"), day(0)),
             (version("1.0.1"), day(500)),

@@ -1,6 +1,6 @@
 //! A page with its tables: reading, placing rows, writing.
 
-use semver::Version;
+use castoff_sdk::version::Version;
 
 use super::row::{self, RELEASE, Row};
 use super::{DocsError, Placement, RowFault, WantedRow};
@@ -47,16 +47,16 @@ pub fn update_page(
         outdated: Vec::new(),
         faults: Vec::new(),
     };
-    // All patterns are taken from the page as it was, so that the order of the wanted rows does not matter.
-    let patterns: Vec<Row> = page.rows().cloned().collect();
+    let patterns = page.patterns(wanted);
     for row in wanted {
         page.place(&patterns, row, placement, &mut edit)?;
     }
     page.retire(placement, &mut edit);
-    let touched = |version: &Version| wanted.iter().any(|row| row.version == *version);
-    for row in page.rows().filter(|row| !touched(&row.version)) {
-        edit.faults.extend(row.faults().into_iter().map(|fault| (row.version.clone(), fault)));
+    let touched = |version: Version| wanted.iter().any(|row| row.version == version);
+    for row in page.rows().filter(|row| !touched(row.version)) {
+        edit.faults.extend(row.faults().into_iter().map(|fault| (row.version, fault)));
     }
+    edit.faults.sort_by(|(a, _), (b, _)| b.cmp(a));
     edit.text = if edit.is_noop() { text.to_owned() } else { page.render() };
     Ok(edit)
 }
@@ -135,6 +135,20 @@ impl Page {
         self.rows().cloned().collect()
     }
 
+    /// Rows to copy from: the page as it was, with the rows given in full in place of its own, so that the order of the wanted rows
+    /// does not matter.
+    fn patterns(&self, wanted: &[WantedRow]) -> Vec<Row> {
+        let mut patterns: Vec<Row> = self.rows().cloned().collect();
+        let Some(spacing) = patterns.first().cloned() else { return patterns };
+        for row in wanted {
+            let Some(cells) = &row.cells else { continue };
+            let spacing = best_pattern(&patterns, row.version).cloned().unwrap_or_else(|| spacing.clone());
+            patterns.retain(|known| known.version != row.version);
+            patterns.push(spacing.with_cells(row.version, cells.clone()));
+        }
+        patterns
+    }
+
     fn tables(&self) -> impl Iterator<Item = &Table> {
         self.pieces
             .iter()
@@ -162,29 +176,29 @@ impl Page {
         placement: Placement<'_>,
         edit: &mut PageEdit,
     ) -> Result<(), DocsError> {
-        let version = &wanted.version;
+        let version = wanted.version;
         let columns = self.tables().next().map_or(0, |table| table.columns);
         let mut row = build_row(patterns, wanted, columns)?;
-        let old = self.rows().find(|row| same_minor(&row.version, version)).cloned();
+        let old = self.rows().find(|row| row.version.line() == version.line()).cloned();
         if let Some(old) = &old {
-            if old.version > *version {
-                edit.outdated.push((version.clone(), old.version.clone()));
+            if old.version > version {
+                edit.outdated.push((version, old.version));
                 return Ok(());
             }
-            if old.version == *version && old.same_cells(&row) {
+            if old.version == version && old.same_cells(&row) {
                 return Ok(());
             }
         }
         let by_policy =
-            placement.window.and_then(|window| window.is_supported(version)).map(|supported| !supported);
+            placement.window.and_then(|window| window.is_supported(&version)).map(|supported| !supported);
         let stays = old.as_ref().is_some_and(|row| row.unsupported);
         row.unsupported = self.two_tables && by_policy.unwrap_or(stays);
         match old {
             Some(old) => {
-                self.remove(&old.version);
-                edit.replaced.push((old.version, version.clone()));
+                self.remove(old.version);
+                edit.replaced.push((old.version, version));
             }
-            None => edit.added.push(version.clone()),
+            None => edit.added.push(version),
         }
         self.insert(row);
         Ok(())
@@ -199,16 +213,16 @@ impl Page {
             .cloned()
             .collect();
         for mut row in leaving {
-            self.remove(&row.version);
-            edit.retired.push(row.version.clone());
+            self.remove(row.version);
+            edit.retired.push(row.version);
             row.unsupported = true;
             self.insert(row);
         }
     }
 
-    fn remove(&mut self, version: &Version) {
+    fn remove(&mut self, version: Version) {
         for table in self.tables_mut() {
-            table.lines.retain(|line| !matches!(line, Line::Versioned(row) if row.version == *version));
+            table.lines.retain(|line| !matches!(line, Line::Versioned(row) if row.version == version));
         }
     }
 
@@ -265,14 +279,14 @@ impl Page {
 
 /// The wanted row: given cells, or the best pattern with the version exchanged.
 fn build_row(patterns: &[Row], wanted: &WantedRow, columns: usize) -> Result<Row, DocsError> {
-    let version = &wanted.version;
-    let no_pattern = || DocsError::NoPattern { version: version.clone() };
+    let version = wanted.version;
+    let no_pattern = || DocsError::NoPattern { version: version };
     let mut row = match &wanted.cells {
         Some(cells) => {
             // Only the spacing is taken from the page, so a contradictory row serves as well.
             let spacing =
                 best_pattern(patterns, version).or_else(|| patterns.first()).ok_or_else(no_pattern)?;
-            spacing.with_cells(version.clone(), cells.clone())
+            spacing.with_cells(version, cells.clone())
         }
         None => best_pattern(patterns, version).ok_or_else(no_pattern)?.for_version(version),
     };
@@ -282,7 +296,7 @@ fn build_row(patterns: &[Row], wanted: &WantedRow, columns: usize) -> Result<Row
             return Err(DocsError::NoColumn { column: *column, columns });
         };
         cell.clone_from(text);
-        row = row.with_cells(version.clone(), cells);
+        row = row.with_cells(version, cells);
     }
     let mut faults: Vec<String> = row.faults().iter().map(ToString::to_string).collect();
     if row::release_version(row.cells.get(RELEASE).map(String::as_str).unwrap_or_default()).as_ref()
@@ -290,26 +304,28 @@ fn build_row(patterns: &[Row], wanted: &WantedRow, columns: usize) -> Result<Row
     {
         faults.insert(0, "the first cell names another version".to_owned());
     }
-    if row.cells.len() != columns {
+    if !(COLUMNS.len()..=columns).contains(&row.cells.len()) {
         faults.push(format!("{} cells, the table has {columns} columns", row.cells.len()));
     }
     if !faults.is_empty() {
-        return Err(DocsError::WrongCells { version: version.clone(), faults: faults.join(", ") });
+        return Err(DocsError::WrongCells { version: version, faults: faults.join(", ") });
     }
     Ok(row)
 }
 
-/// The row to copy: its own minor's, else the nearest older, else the nearest newer; never one that contradicts itself.
-fn best_pattern<'a>(patterns: &'a [Row], version: &Version) -> Option<&'a Row> {
+/// The row to copy: its own minor's, else the nearest older and then the nearest newer of its major, else of any; never one that
+/// contradicts itself.
+fn best_pattern<'a>(patterns: &'a [Row], version: Version) -> Option<&'a Row> {
     let sound = || patterns.iter().filter(|row| row.faults().is_empty());
-    sound()
-        .find(|row| same_minor(&row.version, version))
-        .or_else(|| sound().filter(|row| row.version < *version).max_by(|a, b| a.version.cmp(&b.version)))
-        .or_else(|| sound().min_by(|a, b| a.version.cmp(&b.version)))
-}
-
-fn same_minor(a: &Version, b: &Version) -> bool {
-    (a.major, a.minor) == (b.major, b.minor)
+    let older = |row: &&Row| row.version < version;
+    let same_major = |row: &&Row| row.version.major == version.major;
+    let latest = |rows: &mut dyn Iterator<Item = &'a Row>| rows.max_by(|a, b| a.version.cmp(&b.version));
+    let earliest = |rows: &mut dyn Iterator<Item = &'a Row>| rows.min_by(|a, b| a.version.cmp(&b.version));
+    latest(&mut sound().filter(|row| row.version.line() == version.line()))
+        .or_else(|| latest(&mut sound().filter(same_major).filter(older)))
+        .or_else(|| earliest(&mut sound().filter(same_major)))
+        .or_else(|| latest(&mut sound().filter(older)))
+        .or_else(|| earliest(&mut sound()))
 }
 
 /// `Some(unsupported)` for the headings of the two sections.
@@ -344,7 +360,8 @@ fn parse_line(at: usize, line: &str, columns: usize, unsupported: bool) -> Resul
     let Some(version) = row::release_version(cells.first().map(String::as_str).unwrap_or_default()) else {
         return Ok(Line::Other(line.to_owned()));
     };
-    if cells.len() != columns {
+    // Some pages leave the last column out in every row.
+    if !(COLUMNS.len()..=columns).contains(&cells.len()) {
         return Err(DocsError::RaggedRow { line: at + 1, seen: cells.len(), expected: columns });
     }
     Ok(Line::Versioned(Row { version, cells, raw: line.to_owned(), unsupported, line: at + 1 }))

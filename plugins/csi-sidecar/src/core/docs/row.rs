@@ -2,15 +2,17 @@
 
 use std::fmt;
 
-use semver::Version;
+use castoff_sdk::version::Version;
 
-/// The columns a caller may set. The release, branch and image follow from the version.
+/// The columns a caller may set. Release and branch follow from the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Column {
     /// "Min CSI Version".
     MinCsi,
     /// "Max CSI Version".
     MaxCsi,
+    /// "Container Image", with the tag of the version; for a registry that moved.
+    Image,
     /// "Min K8s Version".
     MinKubernetes,
     /// "Max K8s Version".
@@ -25,6 +27,7 @@ impl Column {
         match self {
             Self::MinCsi => 2,
             Self::MaxCsi => 3,
+            Self::Image => IMAGE,
             Self::MinKubernetes => 5,
             Self::MaxKubernetes => 6,
             Self::RecommendedKubernetes => 7,
@@ -77,7 +80,7 @@ pub(super) fn split_cells(line: &str) -> Vec<&str> {
 /// Version in a release cell such as `[name v1.2.3 (beta)](url)`.
 pub(super) fn release_version(cell: &str) -> Option<Version> {
     let (text, _) = link(cell)?;
-    text.split_whitespace().find_map(|word| Version::parse(word.strip_prefix('v')?).ok())
+    text.split_whitespace().find_map(|word| Version::parse(word).ok())
 }
 
 /// Text and address of a cell that is one Markdown link.
@@ -102,9 +105,9 @@ impl Row {
     /// Everything in which the row contradicts its own version.
     pub fn faults(&self) -> Vec<RowFault> {
         let mut faults = Vec::new();
-        let version = &self.version;
-        let branch = format!("release-{}.{}", version.major, version.minor);
-        let tag = format!("v{version}");
+        let version = self.version;
+        let branch = version.line().branch();
+        let tag = version.to_string();
         let mut check = |part: &'static str, seen: &str, expected: &str| {
             if seen != expected {
                 faults.push(RowFault { part, seen: seen.to_owned(), expected: expected.to_owned() });
@@ -133,18 +136,15 @@ impl Row {
     }
 
     /// A row for `version` in the shape of this one: version, branch and image tags exchanged, everything else kept.
-    pub(super) fn for_version(&self, version: &Version) -> Self {
-        let old = &self.version;
+    pub(super) fn for_version(&self, version: Version) -> Self {
+        let old = self.version;
         let exchange = |index: usize, text: &str| match index {
-            RELEASE | IMAGE => text.replace(&format!("v{old}"), &format!("v{version}")),
-            BRANCH => text.replace(
-                &format!("release-{}.{}", old.major, old.minor),
-                &format!("release-{}.{}", version.major, version.minor),
-            ),
+            RELEASE | IMAGE => text.replace(&old.to_string(), &version.to_string()),
+            BRANCH => text.replace(&old.line().branch(), &version.line().branch()),
             _ => text.to_owned(),
         };
         let cells = self.cells.iter().enumerate().map(|(i, text)| exchange(i, text)).collect();
-        self.with_cells(version.clone(), cells)
+        self.with_cells(version, cells)
     }
 
     /// A row with other cells and this row's spacing.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use castoff_sdk::image::image_refs;
+use castoff_sdk::image::{image_refs, is_version_tag};
 use castoff_sdk::tree::{FileEntry, Tree, resolve};
 
 /// Folders below `storage-csi` whose present content is replaced.
@@ -42,6 +42,8 @@ pub struct InTreePlan {
     pub kept: Vec<String>,
     /// Files to fetch.
     pub downloads: Vec<RbacDownload>,
+    /// Images on a moving tag (`canary`): there is no release whose rules could be fetched.
+    pub without_rules: Vec<String>,
 }
 
 /// A deployment from which no plan can be made.
@@ -98,12 +100,16 @@ pub fn plan_in_tree(hostpath: &Tree, version: &str, script: &str) -> Result<InTr
     if plan.writes.is_empty() {
         return Err(RbacError::NoLatest { path: source });
     }
-    plan.downloads = downloads(&plan.writes, version, script)?;
+    let (released, moving): (Vec<_>, Vec<_>) =
+        sidecars(&plan.writes)?.into_iter().partition(|(_, tag)| is_version_tag(tag));
+    plan.without_rules = moving.into_iter().map(|(image, tag)| format!("{image}:{tag}")).collect();
+    plan.downloads = downloads(&released, version, script)?;
     plan.writes.insert("hostpath/README.md".to_owned(), FileEntry::file(readme(version, script)));
     Ok(plan)
 }
 
-fn downloads(files: &Tree, version: &str, script: &str) -> Result<Vec<RbacDownload>, RbacError> {
+/// Images of sidecars with their tags.
+fn sidecars(files: &Tree) -> Result<BTreeSet<(String, String)>, RbacError> {
     let mut wanted: BTreeSet<(String, String)> = BTreeSet::new();
     for (file, entry) in files {
         for image in entry.text().map(image_refs).unwrap_or_default() {
@@ -121,8 +127,16 @@ fn downloads(files: &Tree, version: &str, script: &str) -> Result<Vec<RbacDownlo
             wanted.insert((image.name.to_owned(), tag.to_owned()));
         }
     }
+    Ok(wanted)
+}
+
+fn downloads(
+    wanted: &[(String, String)],
+    version: &str,
+    script: &str,
+) -> Result<Vec<RbacDownload>, RbacError> {
     let mut tags: BTreeMap<&str, &str> = BTreeMap::new();
-    for (image, tag) in &wanted {
+    for (image, tag) in wanted {
         if let Some(first) = tags.insert(image, tag) {
             return Err(RbacError::TwoTags {
                 project: image.clone(),
@@ -188,7 +202,7 @@ mod tests {
     fn copies_latest_and_fetches_rules_at_each_image_tag() {
         let images = "image: r.io/s/csi-attacher:v4.0.0\nimage: r.io/s/csi-snapshotter:v8.0.0\n\
                       image: r.io/s/csi-external-health-monitor-controller:v0.1.0\nimage: r.io/s/csi-node-driver-registrar:v2.0.0\n\
-                      image: r.io/s/livenessprobe:v2.0.0\n";
+                      image: r.io/s/livenessprobe:v2.0.0\nimage: r.io/s/csi-young:canary\n";
         let plan = plan_in_tree(&driver(images), "v1.2.3", "update.sh").unwrap();
         let copied: Vec<&str> = plan.writes.keys().map(String::as_str).collect();
         assert_eq!(
@@ -212,6 +226,7 @@ mod tests {
                 ),
             ]
         );
+        assert_eq!(plan.without_rules, ["csi-young:canary"]);
         assert!(plan.downloads[0].header.ends_with("# for csi-driver-host-path v1.2.3\n# by update.sh\n#\n"));
     }
 

@@ -90,6 +90,18 @@ fn makes_only_a_link_when_no_deployment_is_needed() {
 }
 
 #[test]
+fn copies_when_the_old_deployment_stays() {
+    let copy = NewDeployment { keep_old: true, links: BTreeMap::new(), ..wanted() };
+    let plan = new_deployment(&world(), &copy).unwrap();
+    let after = plan.changes.apply(&world());
+    assert!(plan.changes.deletes.is_empty());
+    assert_eq!(after["deploy/kubernetes-1.8/run.sh"].link_target(), Some("../util/run.sh"));
+    assert_eq!(after["deploy/kubernetes-1.6"].link_target(), Some("kubernetes-1.5"));
+    assert_eq!(after["deploy/kubernetes-latest"].link_target(), Some("kubernetes-1.8"));
+    assert!(new_deployment(&after, &copy).unwrap().changes.is_empty());
+}
+
+#[test]
 fn refuses_with_what_to_do() {
     let with = |edit: &dyn Fn(&mut NewDeployment)| {
         let mut wanted = wanted();
@@ -137,7 +149,7 @@ fn audit_finds_nested_and_broken_links_and_drift() {
 
 #[test]
 fn own_version_follows_the_greatest_raise() {
-    let version = |text: &str| Version::parse(text).unwrap();
+    let version = |text: &str| Version::parse(&format!("v{text}")).unwrap();
     let cases: [(&[(&str, &str)], &str); 4] = [
         (&[("1.0.0", "1.0.1"), ("3.1.0", "4.0.0")], "2.0.0"),
         (&[("1.0.0", "1.1.0"), ("3.1.0", "3.1.1")], "1.8.0"),
@@ -146,6 +158,6 @@ fn own_version_follows_the_greatest_raise() {
     ];
     for (raises, expected) in cases {
         let raises: Vec<_> = raises.iter().map(|(old, new)| (version(old), version(new))).collect();
-        assert_eq!(own_version(&version("1.7.3"), &raises), version(expected));
+        assert_eq!(own_version(version("1.7.3"), &raises), version(expected));
     }
 }
