@@ -138,7 +138,7 @@ pub fn kind_versions(text: &str) -> Vec<String> {
 /// Exchanges the wanted values.
 pub fn edit(text: &str, change: &ProwChange) -> Result<ProwEdit, ProwError> {
     let vars = config_vars(text);
-    let mut edits: Vec<((usize, usize), String, ValueChange)> = Vec::new();
+    let mut edits: Vec<Edit> = Vec::new();
     for (name, value) in &change.values {
         check_value(name, value)?;
         let var = the_variable(&vars, name)?;
@@ -168,7 +168,10 @@ pub fn edit(text: &str, change: &ProwChange) -> Result<ProwEdit, ProwError> {
     Ok(result)
 }
 
-fn kind_edits(text: &str, version: &str) -> Result<Vec<((usize, usize), String, ValueChange)>, ProwError> {
+/// A place in the script, the text to put there, and the change to report.
+type Edit = ((usize, usize), String, ValueChange);
+
+fn kind_edits(text: &str, version: &str) -> Result<Vec<Edit>, ProwError> {
     check_value("CSI_PROW_KIND_VERSION", version)?;
     let spans = kind_version_spans(text);
     if spans.is_empty() {

@@ -280,7 +280,7 @@ impl Page {
 /// The wanted row: given cells, or the best pattern with the version exchanged.
 fn build_row(patterns: &[Row], wanted: &WantedRow, columns: usize) -> Result<Row, DocsError> {
     let version = wanted.version;
-    let no_pattern = || DocsError::NoPattern { version: version };
+    let no_pattern = || DocsError::NoPattern { version };
     let mut row = match &wanted.cells {
         Some(cells) => {
             // Only the spacing is taken from the page, so a contradictory row serves as well.
@@ -299,16 +299,15 @@ fn build_row(patterns: &[Row], wanted: &WantedRow, columns: usize) -> Result<Row
         row = row.with_cells(version, cells);
     }
     let mut faults: Vec<String> = row.faults().iter().map(ToString::to_string).collect();
-    if row::release_version(row.cells.get(RELEASE).map(String::as_str).unwrap_or_default()).as_ref()
-        != Some(version)
-    {
+    let named = row.cells.get(RELEASE).and_then(|cell| row::release_version(cell));
+    if named != Some(version) {
         faults.insert(0, "the first cell names another version".to_owned());
     }
     if !(COLUMNS.len()..=columns).contains(&row.cells.len()) {
         faults.push(format!("{} cells, the table has {columns} columns", row.cells.len()));
     }
     if !faults.is_empty() {
-        return Err(DocsError::WrongCells { version: version, faults: faults.join(", ") });
+        return Err(DocsError::WrongCells { version, faults: faults.join(", ") });
     }
     Ok(row)
 }
