@@ -26,11 +26,11 @@ pub enum Precision {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Modules {
     versions: BTreeMap<String, String>,
-    pruned: bool,
+    complete: bool,
 }
 
 impl Modules {
-    /// Selects the version of every module from the two files of a revision.
+    /// Selects the version of every module from the two files of a revision, without their module graph.
     ///
     /// A replaced module appears under the name and version of its replacement; one replaced by a folder does
     /// not appear, as it has no version.
@@ -40,7 +40,16 @@ impl Modules {
         for require in &file.require {
             raise(&mut versions, &require.path, &require.version);
         }
-        for replace in &file.replace {
+        Modules::replaced(versions, &file, !file.is_pruned())
+    }
+
+    /// Takes over a complete selection of the module graph.
+    pub fn from_selection(versions: BTreeMap<String, String>, root: &GoMod) -> Modules {
+        Modules::replaced(versions, root, true)
+    }
+
+    fn replaced(mut versions: BTreeMap<String, String>, root: &GoMod, complete: bool) -> Modules {
+        for replace in &root.replace {
             let applies = versions
                 .get(&replace.path)
                 .is_some_and(|version| replace.version.as_ref().is_none_or(|replaced| replaced == version));
@@ -52,8 +61,18 @@ impl Modules {
                 versions.insert(replace.to.clone(), version.clone());
             }
         }
-        versions.remove(&file.module);
-        Modules { versions, pruned: file.is_pruned() }
+        versions.remove(&root.module);
+        Modules { versions, complete }
+    }
+
+    /// Modules with their versions, by path.
+    pub fn versions(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.versions.iter().map(|(path, version)| (path.as_str(), version.as_str()))
+    }
+
+    /// Whether every module of the graph is named.
+    pub fn is_complete(&self) -> bool {
+        self.complete
     }
 }
 
@@ -98,7 +117,7 @@ impl DependencyChanges {
             (before != after).then(|| Change { module: module.clone(), before, after })
         });
         let changes: Vec<Change> = changes.collect();
-        let exact = before.versions == after.versions || !(before.pruned || after.pruned);
+        let exact = before.versions == after.versions || before.complete && after.complete;
         DependencyChanges {
             changes,
             precision: if exact { Precision::Exact } else { Precision::Approximate },
