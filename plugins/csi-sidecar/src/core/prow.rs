@@ -148,7 +148,7 @@ pub fn edit(text: &str, change: &ProwChange) -> Result<ProwEdit, ProwError> {
         if var.value.contains(['$', '`']) {
             return Err(ProwError::Computed { name: name.clone(), line: var.line, seen: var.value.clone() });
         }
-        let written = if var.quoted { value.clone() } else { format!("\"{value}\"") };
+        let written = if var.quoted || is_word(value) { value.clone() } else { format!("\"{value}\"") };
         let note = ValueChange { name: name.clone(), from: var.value.clone(), to: value.clone() };
         edits.push((var.span, written, note));
     }
@@ -214,6 +214,12 @@ fn check_value(name: &str, value: &str) -> Result<(), ProwError> {
         return Err(ProwError::UnpinnedKindImage { image: image.to_owned() });
     }
     Ok(())
+}
+
+/// True if the shell reads the value as one word without quotes.
+fn is_word(value: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._:/-".contains(c);
+    !value.is_empty() && value.chars().all(plain)
 }
 
 fn is_pinned(image: &str) -> bool {
@@ -349,14 +355,18 @@ configvar CSI_PROW_KIND_VERSION "$(kind_version_default)" "kind"
     fn changes_values_and_nothing_else() {
         let digest = "a".repeat(64);
         let images = format!("kindest/node:v1.3.0@sha256:{digest}\nkindest/node:v1.2.9@sha256:{digest}");
-        let wanted = change(&[("A_VERSION", "v1.1.0"), ("CSI_PROW_KIND_IMAGES", &images)], Some("v0.25.0"));
+        let wanted = change(
+            &[("A_VERSION", "v1.1.0"), ("C_BARE", "v0.5.0"), ("CSI_PROW_KIND_IMAGES", &images)],
+            Some("v0.25.0"),
+        );
         let edited = edit(SCRIPT, &wanted).unwrap();
         let expected = SCRIPT
             .replace("v1.0.0", "v1.1.0")
+            .replace("v0.4.0", "v0.5.0")
             .replace("kindest/node:v1.2.3@sha256:aa\nkindest/node:v1.2.2@sha256:bb", &images)
             .replace("v0.14.0", "v0.25.0");
         assert_eq!(edited.text, expected);
-        assert_eq!(edited.changes.len(), 3);
+        assert_eq!(edited.changes.len(), 4);
         assert!(edit(&edited.text, &wanted).unwrap().changes.is_empty());
     }
 

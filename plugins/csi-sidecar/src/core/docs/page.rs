@@ -109,6 +109,11 @@ impl Page {
                 continue;
             }
             let columns = check_header(at, line)?;
+            // Whatever its heading looks like, a second table holds the older versions.
+            if page.tables().next().is_some() {
+                unsupported = true;
+                page.two_tables = true;
+            }
             let mut table = Table {
                 header: (*line).to_owned(),
                 rule: rule.to_owned(),

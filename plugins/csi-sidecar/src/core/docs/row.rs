@@ -71,10 +71,11 @@ impl fmt::Display for RowFault {
     }
 }
 
-/// Cells of a line with their blanks; a trailing bar adds no cell.
+/// Cells of a line with their blanks; a leading and a trailing bar add no cell.
 pub(super) fn split_cells(line: &str) -> Vec<&str> {
     let line = line.trim_end();
-    line.strip_suffix('|').unwrap_or(line).split('|').collect()
+    let line = line.strip_suffix('|').unwrap_or(line);
+    line.trim_start().strip_prefix('|').unwrap_or(line).split('|').collect()
 }
 
 /// Version in a release cell such as `[name v1.2.3 (beta)](url)`.
@@ -124,7 +125,7 @@ impl Row {
             }
             None => check("branch", cell(BRANCH), &format!("[{branch}](…)")),
         }
-        for image in cell(IMAGE).split("<br>").map(str::trim) {
+        for image in cell(IMAGE).replace("<br/>", "<br>").split("<br>").map(str::trim) {
             check("image tag", image.rsplit_once(':').map_or("", |(_, tag)| tag), &tag);
         }
         for (part, column) in [("min CSI link", Column::MinCsi), ("max CSI link", Column::MaxCsi)] {
@@ -160,10 +161,11 @@ impl Row {
                 format!("{lead}{text}{tail}")
             })
             .collect();
+        let opening = if self.raw.trim_start().starts_with('|') { "|" } else { "" };
         let closing = if self.raw.trim_end().ends_with('|') { "|" } else { "" };
         Self {
             version,
-            raw: format!("{}{closing}", written.join("|")),
+            raw: format!("{opening}{}{closing}", written.join("|")),
             cells,
             unsupported: self.unsupported,
             line: 0,

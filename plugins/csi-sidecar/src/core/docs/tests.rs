@@ -112,6 +112,29 @@ fn takes_decisions_of_people() {
 }
 
 #[test]
+fn knows_other_spellings_of_the_same_table() {
+    let rows =
+        |texts: &[&str]| texts.iter().map(|text| format!("| {} |\n", row(text, "v1.9"))).collect::<String>();
+    let header = format!("| {}", HEADER.replace(" |\n--", " |\n|--").replace("|--\n", "|--|\n"));
+    let page = |first: &[&str], second: &[&str]| {
+        format!(
+            "{header}{}\n<details>\n<summary>Older</summary>\n\n{header}{}\n</details>\n",
+            rows(first),
+            rows(second)
+        )
+    };
+    let tags = [(version("2.0.0"), 0), (version("2.1.0"), 300 * DAY), (version("2.2.0"), 600 * DAY)];
+    let window = SupportWindow::new(601 * DAY, tags.iter().map(|(v, at)| (v, *at)));
+    let base = page(&["2.1.0", "2.0.0"], &["1.0.0"]);
+    let edit = update_page(&base, &wanted(&["2.2.0"]), Placement { window: Some(&window) }).unwrap();
+    assert_eq!(edit.text, page(&["2.2.0", "2.1.0"], &["2.0.0", "1.0.0"]));
+    let two_images = row("2.1.0", "v1.9").replace("r.io/box:v2.1.0", "r.io/box:v2.1.0 <br> r.io/lid:v2.1.0");
+    let base = super::tests::page(&[two_images.clone()], None);
+    let edit = update_page(&base, &wanted(&["2.1.1"]), Placement::default()).unwrap();
+    assert!(edit.text.contains("r.io/box:v2.1.1 <br> r.io/lid:v2.1.1"));
+}
+
+#[test]
 fn refuses_other_shapes() {
     let cases = [
         ("# Nothing\n".to_owned(), "no version table found"),

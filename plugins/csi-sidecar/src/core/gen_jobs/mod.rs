@@ -46,6 +46,41 @@ pub struct Variables {
     pub dind_image: Option<String>,
 }
 
+impl Variables {
+    /// The variables after a new Kubernetes minor: as many versions as before, the newest last; the new one is experimental until
+    /// [`Variables::verified`], and the one before it runs the alpha jobs.
+    ///
+    /// # Errors
+    /// [`GenJobsError::BadVariable`] when `version` is not a minor version, or not newer than those under test.
+    pub fn with_kubernetes(&self, version: &str) -> Result<Self, GenJobsError> {
+        let bad =
+            |expected| GenJobsError::BadVariable { name: "k8s_versions", seen: version.to_owned(), expected };
+        let (major, minor) = job::number(version).ok_or_else(|| bad("a minor version such as 1.30"))?;
+        let newest = self.k8s_versions.iter().filter_map(|known| job::number(known)).max();
+        if newest.is_some_and(|newest| newest >= (major, minor)) {
+            return Err(bad("a version newer than those under test"));
+        }
+        let window = |count: usize| -> Vec<String> {
+            let first = (minor + 1).saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+            (first..=minor).map(|minor| format!("{major}.{minor}")).collect()
+        };
+        Ok(Self {
+            k8s_versions: window(self.k8s_versions.len().max(1)),
+            deployment_versions: window(self.deployment_versions.len().max(1)),
+            experimental_k8s_version: Some(version.to_owned()),
+            latest_stable_k8s_version: format!("{major}.{}", minor.saturating_sub(1)),
+            ..self.clone()
+        })
+    }
+
+    /// The variables once the experimental version is known to work: its jobs become required, and it runs the alpha jobs.
+    pub fn verified(&self) -> Self {
+        let latest =
+            self.experimental_k8s_version.clone().unwrap_or_else(|| self.latest_stable_k8s_version.clone());
+        Self { experimental_k8s_version: None, latest_stable_k8s_version: latest, ..self.clone() }
+    }
+}
+
 /// Jobs that cannot be generated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GenJobsError {

@@ -122,6 +122,16 @@ fn world(era: &Era, variables: &Variables) -> Tree {
 }
 
 #[test]
+fn variables_follow_a_new_version() {
+    let before = variables(&[3, 4, 5], None, 5, "v1.0.0");
+    assert_eq!(before.with_kubernetes("1.6"), Ok(variables(&[4, 5, 6], Some(6), 5, "v1.0.0")));
+    assert_eq!(before.with_kubernetes("1.7"), Ok(variables(&[5, 6, 7], Some(7), 6, "v1.0.0")));
+    assert_eq!(before.with_kubernetes("1.6").unwrap().verified(), variables(&[4, 5, 6], None, 6, "v1.0.0"));
+    assert!(before.with_kubernetes("1.5").is_err());
+    assert!(before.with_kubernetes("v1.6").is_err());
+}
+
+#[test]
 fn worlds_come_out_of_each_other() {
     let before = variables(&[3, 4, 5], Some(5), 4, "v1.0.0");
     let wanted = [

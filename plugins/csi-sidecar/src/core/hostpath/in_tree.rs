@@ -151,11 +151,11 @@ fn downloads(
 fn download(image: &str, tag: &str, version: &str, script: &str) -> RbacDownload {
     let (project, folder, file) = rbac_place(image);
     let inner = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-    // The published script leaves the doubled slash of an empty folder in the address; the header line quotes the address.
-    let url =
-        format!("https://github.com/kubernetes-csi/{project}/raw/{tag}/deploy/kubernetes/{folder}/{file}");
+    let base = format!("https://github.com/kubernetes-csi/{project}/raw/{tag}/deploy/kubernetes");
+    let url = format!("{base}/{inner}{file}");
+    // The published script writes the address with the doubled slash of an empty folder; the header stays as it writes it.
     let header = format!(
-        "# Do not edit, downloaded from {url}\n# for csi-driver-host-path {version}\n# by {script}\n#\n"
+        "# Do not edit, downloaded from {base}/{folder}/{file}\n# for csi-driver-host-path {version}\n# by {script}\n#\n"
     );
     RbacDownload { path: format!("{project}/{inner}{file}"), project, tag: tag.to_owned(), url, header }
 }
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(
             fetched,
             [
-                ("external-attacher/rbac.yaml", format!("{base}/external-attacher/raw/v4.0.0/deploy/kubernetes//rbac.yaml").as_str()),
+                ("external-attacher/rbac.yaml", format!("{base}/external-attacher/raw/v4.0.0/deploy/kubernetes/rbac.yaml").as_str()),
                 (
                     "external-health-monitor/external-health-monitor-controller/rbac.yaml",
                     format!("{base}/external-health-monitor/raw/v0.1.0/deploy/kubernetes/external-health-monitor-controller/rbac.yaml").as_str()
@@ -226,6 +226,7 @@ mod tests {
                 ),
             ]
         );
+        assert!(plan.downloads[0].header.contains("/deploy/kubernetes//rbac.yaml\n"));
         assert_eq!(plan.without_rules, ["csi-young:canary"]);
         assert!(plan.downloads[0].header.ends_with("# for csi-driver-host-path v1.2.3\n# by update.sh\n#\n"));
     }
