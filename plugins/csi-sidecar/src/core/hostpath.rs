@@ -59,6 +59,8 @@ pub struct NewDeployment {
     pub rename: Option<(String, String)>,
     /// Copy the folders instead: the old deployment stays, and links to it stay.
     pub keep_old: bool,
+    /// Only deployments with these suffixes (`""`, `-test`); all when empty.
+    pub only_suffixes: Vec<String>,
     /// Links, version → version of the deployment it stands for (`1.31` → `1.30`).
     pub links: BTreeMap<String, String>,
     /// Version `kubernetes-latest` names; the newest deployment or link when not given.
@@ -157,11 +159,9 @@ fn suffixes(tree: &Tree, wanted: &NewDeployment) -> Result<Vec<String>, Hostpath
         Some((old, new)) => vec![old, new],
         None => wanted.links.values().chain(&wanted.latest).collect(),
     };
-    let found: BTreeSet<String> = folders
-        .iter()
-        .filter(|(version, _)| named.contains(&version))
-        .map(|(_, suffix)| suffix.clone())
-        .collect();
+    let asked = |suffix: &String| wanted.only_suffixes.is_empty() || wanted.only_suffixes.contains(suffix);
+    let matching = folders.iter().filter(|(version, suffix)| named.contains(&version) && asked(suffix));
+    let found: BTreeSet<String> = matching.map(|(_, suffix)| suffix.clone()).collect();
     if found.is_empty() {
         let version = named.first().map_or("", |version| version.as_str());
         return Err(HostpathError::NoSuchDeployment {
@@ -337,6 +337,13 @@ fn is_nested_link(root: &str, path: &str, entry: &FileEntry) -> bool {
         && inner.and_then(|inner| inner.split_once('/')).is_some_and(|(parent, name)| {
             parent.starts_with("kubernetes-") && !name.contains('/') && name.starts_with("kubernetes-")
         })
+}
+
+/// Removes nested links, the only fault of [`audit`] whose repair is certain: the link they were meant to replace exists or is made
+/// by [`new_deployment`].
+pub fn repair_links(tree: &Tree, root: &str) -> TreeChanges {
+    let nested = tree.iter().filter(|(path, entry)| is_nested_link(root, path, entry));
+    TreeChanges { writes: Tree::new(), deletes: nested.map(|(path, _)| path.clone()).collect() }
 }
 
 /// Something wrong with the deployments.

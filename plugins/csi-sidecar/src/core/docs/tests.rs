@@ -129,7 +129,7 @@ fn knows_other_spellings_of_the_same_table() {
     let edit = update_page(&base, &wanted(&["2.2.0"]), Placement { window: Some(&window) }).unwrap();
     assert_eq!(edit.text, page(&["2.2.0", "2.1.0"], &["2.0.0", "1.0.0"]));
     let two_images = row("2.1.0", "v1.9").replace("r.io/box:v2.1.0", "r.io/box:v2.1.0 <br> r.io/lid:v2.1.0");
-    let base = super::tests::page(&[two_images.clone()], None);
+    let base = super::tests::page(&[two_images], None);
     let edit = update_page(&base, &wanted(&["2.1.1"]), Placement::default()).unwrap();
     assert!(edit.text.contains("r.io/box:v2.1.1 <br> r.io/lid:v2.1.1"));
 }

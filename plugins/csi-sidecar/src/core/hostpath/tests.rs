@@ -148,6 +148,24 @@ fn audit_finds_nested_and_broken_links_and_drift() {
 }
 
 #[test]
+fn nested_links_are_removed_and_nothing_else() {
+    let mut tree = world();
+    tree.insert("deploy/kubernetes-1.5/kubernetes-1.6".into(), FileEntry::symlink("kubernetes-1.6"));
+    let repaired = repair_links(&tree, "deploy").apply(&tree);
+    assert_eq!(repaired, world());
+    assert!(repair_links(&repaired, "deploy").is_empty());
+}
+
+#[test]
+fn one_kind_of_deployment_may_go_alone() {
+    let alone = NewDeployment { only_suffixes: vec![String::new()], ..wanted() };
+    let after = new_deployment(&world(), &alone).unwrap().changes.apply(&world());
+    assert!(after.contains_key("deploy/kubernetes-1.8/hostpath/p.yaml"));
+    assert!(after.contains_key("deploy/kubernetes-1.5-test/hostpath/p.yaml"));
+    assert_eq!(after["deploy/kubernetes-latest-test"].link_target(), Some("kubernetes-1.6-test"));
+}
+
+#[test]
 fn own_version_follows_the_greatest_raise() {
     let version = |text: &str| Version::parse(&format!("v{text}")).unwrap();
     let cases: [(&[(&str, &str)], &str); 4] = [
