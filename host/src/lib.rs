@@ -4,6 +4,7 @@
 
 pub mod capability;
 pub mod clock;
+pub mod forge;
 pub mod function;
 pub mod journal;
 pub mod operation;

@@ -1,0 +1,170 @@
+//! Branch protection: what a change of a ref, a push or a merge has to satisfy.
+
+use super::git;
+use super::reply::{Call, Reply};
+use super::state::{Guard, Issue, Pull, Repo, State};
+use super::world::Permission;
+
+/// How a ref changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Create,
+    Update,
+    Rewrite,
+    Delete,
+}
+
+/// Why a locked branch refuses.
+pub(crate) const LOCKED: &str = "Cannot change this locked branch";
+
+/// Whether `call`'s user may change the ref; the refusal is GitHub's.
+pub(crate) fn allow(
+    state: &State,
+    repo: &Repo,
+    call: &Call,
+    name: &str,
+    change: Change,
+) -> Result<(), Reply> {
+    match refusal(state, repo, call.user.as_deref(), name, change) {
+        Some(why) => Err(Reply::unprocessable(&why)),
+        None => Ok(()),
+    }
+}
+
+/// Why the protection of a branch refuses a direct change; none when it does not.
+pub(crate) fn refusal(
+    state: &State,
+    repo: &Repo,
+    login: Option<&str>,
+    name: &str,
+    change: Change,
+) -> Option<String> {
+    if name.starts_with("refs/pull/") {
+        return Some("refusing to update a hidden ref".into());
+    }
+    let guard = repo.protections.get(name.strip_prefix("refs/heads/")?)?;
+    if guard.lock_branch {
+        return Some(LOCKED.into());
+    }
+    match change {
+        Change::Delete if !guard.allow_deletions => {
+            return Some("Cannot delete this protected branch".into());
+        }
+        Change::Rewrite if !guard.allow_force_pushes => {
+            return Some("Cannot force-push to this protected branch".into());
+        }
+        _ => {}
+    }
+    let admin = state.permission(login, repo) >= Permission::Admin;
+    if admin && !guard.enforce_admins {
+        return None;
+    }
+    direct_refusal(guard, login, change)
+}
+
+fn direct_refusal(guard: &Guard, login: Option<&str>, change: Change) -> Option<String> {
+    if let Some(people) = &guard.restrictions {
+        let listed = login.is_some_and(|login| people.iter().any(|one| one.eq_ignore_ascii_case(login)));
+        if !listed {
+            return Some("You're not authorized to push to this branch.".into());
+        }
+    }
+    if change == Change::Delete {
+        return None;
+    }
+    if guard.reviews.is_some() {
+        return Some("Changes must be made through a pull request.".into());
+    }
+    let required = guard.checks.as_ref().filter(|checks| !checks.contexts.is_empty())?;
+    let first = required.contexts.first()?;
+    Some(match required.contexts.len() {
+        1 => format!("Required status check \"{first}\" is expected."),
+        n => format!("{n} of {n} required status checks are expected."),
+    })
+}
+
+/// Lines for the update hook: every protected branch with what it refuses of this user.
+pub(crate) fn hook_rules(state: &State, repo: &Repo, login: Option<&str>) -> String {
+    let mut lines = Vec::new();
+    for branch in repo.protections.keys() {
+        let name = format!("refs/heads/{branch}");
+        for (change, kind) in
+            [(Change::Update, "always"), (Change::Rewrite, "rewrite"), (Change::Delete, "delete")]
+        {
+            if let Some(why) = refusal(state, repo, login, &name, change) {
+                lines.push(format!("{name}\t{kind}\t{why}"));
+            }
+        }
+    }
+    lines.join("\n")
+}
+
+/// Why a pull request may not be merged although it could be; none when nothing is in the way.
+pub(crate) fn merge_refusal(
+    state: &State,
+    repo: &Repo,
+    issue: &Issue,
+    pull: &Pull,
+    login: Option<&str>,
+) -> Option<String> {
+    let guard = repo.protections.get(&pull.base)?;
+    if guard.lock_branch {
+        return Some(LOCKED.into());
+    }
+    if state.permission(login, repo) >= Permission::Admin && !guard.enforce_admins {
+        return None;
+    }
+    if let Some(why) = review_refusal(state, repo, issue, pull, guard) {
+        return Some(why);
+    }
+    let checks = guard.checks.as_ref()?;
+    let missing: Vec<&String> =
+        checks.contexts.iter().filter(|context| !green(repo, &pull.head_sha, context)).collect();
+    match (missing.as_slice(), checks.contexts.len()) {
+        ([], _) => {}
+        ([one], _) => return Some(format!("Required status check \"{one}\" is expected.")),
+        (some, all) => return Some(format!("{} of {all} required status checks are expected.", some.len())),
+    }
+    (checks.strict && behind(repo, pull)).then(|| "Head branch is not up to date with the base branch".into())
+}
+
+fn behind(repo: &Repo, pull: &Pull) -> bool {
+    let check = || -> Result<bool, git2::Error> {
+        let git = repo.git()?;
+        let (base, head) = (git2::Oid::from_str(&pull.base_sha)?, git2::Oid::from_str(&pull.head_sha)?);
+        Ok(!git::contains(&git, head, base))
+    };
+    check().unwrap_or(false)
+}
+
+fn review_refusal(state: &State, repo: &Repo, issue: &Issue, pull: &Pull, guard: &Guard) -> Option<String> {
+    let wanted = guard.reviews.as_ref()?.count;
+    let mut latest = std::collections::BTreeMap::new();
+    for review in pull.reviews.iter().filter(|review| review.state != "COMMENTED") {
+        latest.insert(review.user.to_lowercase(), review.state.as_str());
+    }
+    latest.remove(&issue.user.to_lowercase());
+    latest.retain(|login, _| state.permission(Some(login), repo) >= Permission::Write);
+    if latest.values().any(|state| *state == "CHANGES_REQUESTED") {
+        return Some("Changes have been requested by reviewers with write access.".into());
+    }
+    let approvals = u64::try_from(latest.values().filter(|state| **state == "APPROVED").count()).unwrap_or(0);
+    (approvals < wanted).then(|| {
+        let plural = if wanted == 1 { "review is" } else { "reviews are" };
+        format!("At least {wanted} approving {plural} required by reviewers with write access.")
+    })
+}
+
+/// Whether a context is green at a commit, as status or as check run; the newest of each name counts.
+fn green(repo: &Repo, sha: &str, context: &str) -> bool {
+    let status = repo.statuses.iter().rev().find(|status| status.sha == sha && status.context == context);
+    let run = repo.check_runs.iter().rev().find(|run| run.sha == sha && run.name == context);
+    let good = |conclusion: &str| matches!(conclusion, "success" | "neutral" | "skipped");
+    match (status, run) {
+        (None, None) => false,
+        (status, run) => {
+            status.is_none_or(|status| status.state == "success")
+                && run.is_none_or(|run| run.conclusion.as_deref().is_some_and(good))
+        }
+    }
+}

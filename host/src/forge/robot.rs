@@ -1,0 +1,141 @@
+//! Robots around the repositories: image builds after tags and pushes, promotion after a manifest changed.
+
+use super::people::{Task, plan, seconds};
+use super::reply::glob;
+use super::state::State;
+use super::world::{ImageRule, Promotion, Trigger};
+
+/// A line of a promotion manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Promoted {
+    pub(crate) image: String,
+    pub(crate) digest: String,
+    pub(crate) tags: Vec<String>,
+}
+
+/// A branch or tag moved: builds and promotions that match get scheduled.
+pub(crate) fn cause(state: &mut State, trigger: Trigger, key: &str, reference: &str, sha: &str) {
+    let Some(repo) = state.repos.get(key) else { return };
+    let (name, default_branch) = (repo.full_name(), repo.default_branch.clone());
+    let now = state.now();
+    let mut tasks = Vec::new();
+    for (index, rule) in state.world.image_rules.iter().enumerate() {
+        let pattern = if trigger == Trigger::TagCreated { &rule.tag } else { &rule.branch };
+        if !pattern.is_empty() && glob(pattern, reference) && glob(&rule.repository, &name) && !rule.fails {
+            let task = Task::Build { rule: index, reference: reference.to_owned(), sha: sha.to_owned() };
+            tasks.push((now + seconds(rule.after_seconds), task));
+        }
+    }
+    if trigger == Trigger::BranchPushed {
+        for (index, rule) in state.world.promotions.iter().enumerate() {
+            let branch = if rule.branch.is_empty() { &default_branch } else { &rule.branch };
+            if branch == reference && glob(&rule.repository, &name) {
+                let images = manifests(state, key, sha, rule);
+                tasks.push((now + seconds(rule.after_seconds), Task::Promote { rule: index, images }));
+            }
+        }
+    }
+    for (at, task) in tasks {
+        plan(state, at, task);
+    }
+}
+
+/// Every line of every manifest the promotion watches, at a commit.
+fn manifests(state: &State, key: &str, sha: &str, rule: &Promotion) -> Vec<Promoted> {
+    let read = || -> Result<Vec<Promoted>, git2::Error> {
+        let git = super::state::open(&state.repo_dir(key))?;
+        let tree = git.find_commit(git2::Oid::from_str(sha)?)?.tree()?;
+        let mut found = Vec::new();
+        tree.walk(git2::TreeWalkMode::PreOrder, |folder, entry| {
+            let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
+            if entry.kind() == Some(git2::ObjectType::Blob)
+                && glob(&rule.path, &path)
+                && let Ok(blob) = git.find_blob(entry.id())
+            {
+                found.extend(parse(&String::from_utf8_lossy(blob.content())));
+            }
+            git2::TreeWalkResult::Ok
+        })?;
+        Ok(found)
+    };
+    read().unwrap_or_default()
+}
+
+/// Reads `- name: IMAGE` / `dmap:` / `"sha256:…": [ "tag", … ]`.
+pub(crate) fn parse(text: &str) -> Vec<Promoted> {
+    let mut image = String::new();
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let line = line.trim();
+        if let Some(name) = line.strip_prefix("- name:") {
+            image = name.trim().trim_matches(['"', '\'']).to_owned();
+            continue;
+        }
+        let Some((digest, tags)) = line.split_once("\":").or_else(|| line.split_once("':")) else { continue };
+        let digest = digest.trim_start_matches(['"', '\'']);
+        if !digest.starts_with("sha256:") || image.is_empty() {
+            continue;
+        }
+        let list = tags.split('#').next().unwrap_or("").trim().trim_start_matches('[').trim_end_matches(']');
+        let tags = list
+            .split(',')
+            .map(|tag| tag.trim().trim_matches(['"', '\'']).to_owned())
+            .filter(|tag| !tag.is_empty())
+            .collect();
+        found.push(Promoted { image: image.clone(), digest: digest.to_owned(), tags });
+    }
+    found
+}
+
+/// The images of a rule appear.
+pub(crate) fn build(state: &mut State, rule: usize, reference: &str, sha: &str) {
+    let Some(rule) = state.world.image_rules.get(rule).cloned() else { return };
+    let platforms: Vec<String> = rule
+        .platforms
+        .iter()
+        .filter(|platform| rule.missing_platform.as_ref() != Some(platform))
+        .cloned()
+        .collect();
+    for image in rule.images.iter().filter(|image| rule.missing_image.as_ref() != Some(image)) {
+        for tag in tags(&rule, reference, sha) {
+            state.registry.push(image, &tag, &platforms);
+        }
+    }
+}
+
+fn tags(rule: &ImageRule, reference: &str, sha: &str) -> Vec<String> {
+    let default = ["{ref}".to_owned()];
+    let patterns = if rule.image_tags.is_empty() { default.as_slice() } else { &rule.image_tags };
+    patterns.iter().map(|tag| tag.replace("{ref}", reference).replace("{sha}", sha)).collect()
+}
+
+/// The digests of manifest lines are copied where they are known.
+pub(crate) fn promote(state: &mut State, rule: usize, images: &[Promoted]) {
+    let Some(rule) = state.world.promotions.get(rule).cloned() else { return };
+    for line in images.iter().filter(|line| !rule.missing.contains(&line.image)) {
+        let (from, to) = (format!("{}/{}", rule.from, line.image), format!("{}/{}", rule.to, line.image));
+        state.registry.copy(&from, &to, &line.digest, &line.tags);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifests_are_read_line_by_line() {
+        let text = "# comment\n- name: a\n  dmap:\n    \"sha256:11\": [ \"v1\" ]\n    \"sha256:22\": [\"v2\", \"latest\"]\n\
+                    - name: empty\n  dmap: {}\n- name: b\n  dmap:\n    \"sha256:33\": []\n";
+        let line = |image: &str, digest: &str, tags: &[&str]| Promoted {
+            image: image.into(),
+            digest: digest.into(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        };
+        let expected = [
+            line("a", "sha256:11", &["v1"]),
+            line("a", "sha256:22", &["v2", "latest"]),
+            line("b", "sha256:33", &[]),
+        ];
+        assert_eq!(parse(text), expected);
+    }
+}

@@ -1,0 +1,97 @@
+//! Git's smart HTTP protocol through git's own `http-backend`, with GitHub's answers to who may push.
+
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::git;
+use super::guard;
+use super::reply::{Call, Outcome, Reply};
+use super::rest;
+use super::seed;
+use super::state::State;
+use super::world::Permission;
+
+/// A git request that passed the checks and is ready to run.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    command: Command,
+    root: PathBuf,
+    /// Key of the repository a push changes.
+    pub(crate) pushes: Option<String>,
+}
+
+/// Owner, name and the protocol's part of a git request's path.
+pub(crate) fn route(call: &Call) -> Option<(String, String, String)> {
+    let mut parts = call.path.trim_matches('/').splitn(3, '/');
+    let (owner, name, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let git = matches!(rest, "info/refs" | "git-upload-pack" | "git-receive-pack");
+    let name = name.strip_suffix(".git").unwrap_or(name);
+    git.then(|| (owner.to_owned(), name.to_owned(), rest.to_owned()))
+}
+
+/// Checks rights and prepares the child process.
+pub(crate) fn prepare(
+    state: &State,
+    call: &Call,
+    (owner, name, rest): &(String, String, String),
+) -> Result<Prepared, Reply> {
+    let pushes = rest == "git-receive-pack" || call.query.contains("service=git-receive-pack");
+    let known = rest::visible(state, call, owner, name);
+    if call.user.is_none() && (pushes || known.is_err()) {
+        return Err(
+            Reply::text(401, "Authentication required\n").with("www-authenticate", "Basic realm=\"GitHub\"")
+        );
+    }
+    let key = known.map_err(|_| Reply::text(404, "Repository not found.\n"))?;
+    let repo = state.repo(&key)?;
+    if pushes && state.permission(call.user.as_deref(), repo) < Permission::Write {
+        let login = call.user.as_deref().unwrap_or_default();
+        return Err(Reply::text(403, &format!("Permission to {} denied to {login}.\n", repo.full_name())));
+    }
+    let mut command = git::program();
+    command
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", &state.dir)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("PATH_INFO", format!("/{key}.git/{rest}"))
+        .env("QUERY_STRING", &call.query)
+        .env("REQUEST_METHOD", &call.method)
+        .env("CONTENT_TYPE", call.header("content-type"))
+        .env("CONTENT_LENGTH", call.body.len().to_string())
+        .env("HTTP_CONTENT_ENCODING", call.header("content-encoding"))
+        .env("GIT_PROTOCOL", call.header("git-protocol"))
+        .env("REMOTE_ADDR", "127.0.0.1")
+        .env("REMOTE_USER", call.user.as_deref().unwrap_or_default())
+        .env("CASTOFF_FORGE_REFUSED", guard::hook_rules(state, repo, call.user.as_deref()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let pushes = (rest == "git-receive-pack").then(|| seed::key(owner, name)).flatten();
+    Ok(Prepared { command, root: state.dir.clone(), pushes })
+}
+
+/// Runs the child with the request's body and turns its CGI answer into a reply.
+pub(crate) fn run(mut prepared: Prepared, body: &[u8]) -> Outcome {
+    let broken = |error: std::io::Error| Reply::text(500, &format!("git http-backend: {error}\n"));
+    let mut input = tempfile::tempfile_in(&prepared.root).map_err(broken)?;
+    input.write_all(body).map_err(broken)?;
+    input.seek(SeekFrom::Start(0)).map_err(broken)?;
+    let output = prepared.command.stdin(Stdio::from(input)).output().map_err(broken)?;
+    let end = output.stdout.windows(4).position(|window| window == b"\r\n\r\n");
+    let Some(end) = end else {
+        return Err(Reply::text(500, &String::from_utf8_lossy(&output.stderr)));
+    };
+    let (head, rest) = output.stdout.split_at(end);
+    let mut reply = Reply::empty(200);
+    reply.body = rest.get(4..).unwrap_or(&[]).to_vec();
+    for line in String::from_utf8_lossy(head).split("\r\n") {
+        let Some((name, value)) = line.split_once(':') else { continue };
+        if name.eq_ignore_ascii_case("status") {
+            let code = value.split_whitespace().next().and_then(|code| code.parse().ok());
+            reply.status = code.unwrap_or(500);
+        } else {
+            reply = reply.with(&name.to_lowercase(), value.trim());
+        }
+    }
+    Ok(reply)
+}

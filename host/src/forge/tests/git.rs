@@ -1,0 +1,158 @@
+//! The real `git` against the forge.
+
+use serde_json::{Value, json};
+
+use super::{Stage, text};
+
+#[test]
+fn clones_match_and_pushes_are_seen() {
+    let stage = Stage::new("");
+    let clone =
+        stage.git("", &["clone", "--quiet", "--filter=blob:none", &stage.remote("", "acme/tool"), "w"]);
+    assert!(clone.status.success(), "{}", text(&clone));
+    let head = text(&stage.git("w", &["rev-parse", "HEAD"])).trim().to_owned();
+    assert_eq!(Some(head), stage.forge.seeded("acme/tool", "merge"));
+    let subject = text(&stage.git("w", &["log", "-1", "--format=%B"]));
+    assert_eq!(subject.trim_end(), "Merge pull request #7 from ann/docs\n\nAdd docs");
+    assert!(std::fs::symlink_metadata(stage.place("w/link")).expect("a link").is_symlink());
+    stage.git("w", &["checkout", "--quiet", "-b", "topic"]);
+    stage.write("w/new.txt", "new\n");
+    stage.git("w", &["add", "."]);
+    stage.git("w", &["commit", "--quiet", "-m", "new"]);
+    let topic = text(&stage.git("w", &["rev-parse", "HEAD"])).trim().to_owned();
+    let anonymous = stage.git("w", &["push", "--quiet", "origin", "topic"]);
+    assert!(!anonymous.status.success(), "nobody pushes anonymously");
+    for (who, allowed) in [("reader", false), ("wrong", false), ("bot", true)] {
+        let remote = stage.remote(who, "acme/tool");
+        let push =
+            stage.git("w", &["push", "--quiet", "--atomic", &remote, "topic", "HEAD:refs/tags/v1.1.0"]);
+        assert_eq!(push.status.success(), allowed, "{who}: {}", text(&push));
+    }
+    for name in ["refs/heads/topic", "refs/tags/v1.1.0"] {
+        assert_eq!(stage.forge.reference("acme/tool", name).as_deref(), Some(topic.as_str()));
+    }
+    let pull = stage.ask(
+        "bot",
+        "POST",
+        "/repos/acme/tool/pulls",
+        json!({"title": "T", "head": "topic", "base": "main"}),
+    );
+    assert_eq!(pull.status, 201);
+    let seen = text(&stage.git("w", &["ls-remote", "origin", "refs/pull/8/*"]));
+    assert!(
+        seen.contains(&format!("{topic}\trefs/pull/8/head")) && seen.contains("refs/pull/8/merge"),
+        "{seen}"
+    );
+    // A push to the head moves the pull request, a push of its commits to the base merges it.
+    stage.write("w/new.txt", "newer\n");
+    stage.git("w", &["commit", "--quiet", "-am", "newer"]);
+    stage.git("w", &["push", "--quiet", &stage.remote("bot", "acme/tool"), "topic"]);
+    let newer = text(&stage.git("w", &["rev-parse", "HEAD"])).trim().to_owned();
+    assert_eq!(stage.get("", "/repos/acme/tool/pulls/8").json()["head"]["sha"], json!(newer));
+    stage.git("w", &["push", "--quiet", &stage.remote("bot", "acme/tool"), "topic:main"]);
+    assert_eq!(stage.get("", "/repos/acme/tool/pulls/8").json()["merged"], json!(true));
+}
+
+#[test]
+fn protected_branches_refuse_pushes_and_atomic_pushes_fail_whole() {
+    let stage = Stage::new(
+        r#"
+        [[repository]]
+        name = "acme/locked"
+        files = { "a" = "a" }
+        [[repository.protection]]
+        branch = "main"
+        lock_branch = true
+        [[repository]]
+        name = "acme/guarded"
+        files = { "a" = "a" }
+        [[repository.protection]]
+        branch = "main"
+        [[repository]]
+        name = "acme/reviewed"
+        files = { "a" = "a" }
+        [[repository.protection]]
+        branch = "main"
+        required_reviews = 1
+        "#,
+    );
+    // Repository, who, whether an ordinary push and a rewriting push go through.
+    let cases = [
+        ("acme/locked", "boss", false, false),
+        ("acme/guarded", "bot", true, false),
+        ("acme/reviewed", "bot", false, false),
+        ("acme/reviewed", "boss", true, false),
+    ];
+    for (index, (name, who, ordinary, rewriting)) in cases.into_iter().enumerate() {
+        let folder = format!("w{index}");
+        let remote = stage.remote(who, name);
+        stage.git("", &["clone", "--quiet", &remote, &folder]);
+        stage.write(&format!("{folder}/b"), "b");
+        stage.git(&folder, &["add", "."]);
+        stage.git(&folder, &["commit", "--quiet", "-m", "b"]);
+        let before = stage.forge.reference(name, "refs/heads/main");
+        let both = stage.git(
+            &folder,
+            &["push", "--atomic", &remote, "HEAD:main", &format!("HEAD:refs/heads/side{index}")],
+        );
+        assert_eq!(both.status.success(), ordinary, "{name} {who}: {}", text(&both));
+        let side = stage.forge.reference(name, &format!("refs/heads/side{index}"));
+        assert_eq!(side.is_some(), ordinary, "{name}: an atomic push is all or nothing");
+        assert_eq!(stage.forge.reference(name, "refs/heads/main") == before, !ordinary);
+        stage.git(&folder, &["commit", "--quiet", "--amend", "-m", "rewritten", "--allow-empty"]);
+        if ordinary {
+            let forced = stage.git(&folder, &["push", "--force", &remote, "HEAD:main"]);
+            assert_eq!(forced.status.success(), rewriting, "{name} {who}: {}", text(&forced));
+        }
+    }
+    let answer = stage.ask("boss", "GET", "/repos/acme/locked/branches/main/protection", Value::Null).json();
+    assert_eq!(answer["lock_branch"]["enabled"], json!(true));
+}
+
+#[test]
+fn seeded_graphs_have_the_ids_git_would_give() {
+    use crate::forge::world::{Branch, Person, Repository, SeedCommit, SeedPull};
+    let who = Person { name: "A U Thor".into(), email: "a@example.test".into() };
+    let commit = |id: &str, parents: &[&str], date: &str| SeedCommit {
+        id: id.into(),
+        parents: parents.iter().map(|parent| (*parent).to_owned()).collect(),
+        message: format!("{id}\n"),
+        author: Some(who.clone()),
+        date: chrono::DateTime::parse_from_rfc3339(date).ok(),
+        ..SeedCommit::default()
+    };
+    let mut first = commit("root", &[], "2024-05-27T03:45:03-07:00");
+    first.files.insert("f".into(), "x\n".into());
+    let mut merge = commit("merge", &["root", "side"], "2024-05-29T03:45:03Z");
+    merge.message = "Merge pull request #5 from a/side\n\nSide\n".into();
+    let repository = Repository {
+        name: "o/n".into(),
+        commits: vec![first, commit("side", &["root"], "2024-05-28T03:45:03+05:30"), merge],
+        branches: vec![Branch { name: "main".into(), at: "merge".into() }],
+        pulls: vec![SeedPull {
+            number: 5,
+            title: "Side".into(),
+            head: "side".into(),
+            head_owner: Some("a".into()),
+            merge_commit: Some("merge".into()),
+            ..SeedPull::default()
+        }],
+        ..Repository::default()
+    };
+    let world = crate::forge::World { repositories: vec![repository], ..crate::forge::World::default() };
+    let stage = Stage::of(world);
+    let clone = stage.git("", &["clone", "--quiet", &stage.remote("", "o/n"), "w"]);
+    assert!(clone.status.success(), "{}", text(&clone));
+    let log = text(&stage.git("w", &["log", "--format=%H %aI %s", "--topo-order"]));
+    let id = |label: &str| stage.forge.seeded("o/n", label).expect("seeded");
+    for line in [
+        format!("{} 2024-05-27T03:45:03-07:00 root", id("root")),
+        format!("{} 2024-05-28T03:45:03+05:30 side", id("side")),
+        format!("{} 2024-05-29T03:45:03+00:00 Merge pull request #5 from a/side", id("merge")),
+    ] {
+        assert!(log.contains(&line), "{line} in {log}");
+    }
+    let pull = stage.get("", "/repos/o/n/pulls/5").json();
+    assert_eq!((&pull["merged"], &pull["merge_commit_sha"]), (&json!(true), &json!(id("merge"))));
+    assert_eq!(pull["head"]["sha"], json!(id("side")));
+}
