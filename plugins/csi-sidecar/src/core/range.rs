@@ -58,6 +58,22 @@ pub struct ReleaseRange {
     pub remarks: Vec<String>,
 }
 
+impl ReleaseRange {
+    /// What to say when the branch has moved since the notes were made; nothing while it has not. `merges` are the
+    /// subjects of the commits that came, oldest first.
+    pub fn moved(&self, head_now: &str, merges: &[String]) -> Option<String> {
+        if head_now == self.head {
+            return None;
+        }
+        let list: String = merges.iter().map(|subject| format!("\n- {subject}")).collect();
+        Some(format!(
+            "{} has moved from {} to {head_now} since the notes were made; add the notes of what came, or release \
+             from the older commit:{list}",
+            self.branch, self.head
+        ))
+    }
+}
+
 /// Why no range can be given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
@@ -371,6 +387,14 @@ mod tests {
             assert_eq!(range.since_commit, format!("at-{since}"));
             assert_eq!(range.head, format!("head-{branch}"));
         }
+    }
+
+    #[test]
+    fn notices_that_the_branch_has_moved() {
+        let range = find("v4.11.0", &["main"], &Overrides::default()).expect("minor");
+        assert_eq!(range.moved("head-main", &[]), None);
+        let text = range.moved("newer", &["Merge pull request #9".to_owned()]).expect("moved");
+        assert!(text.contains("main has moved from head-main to newer") && text.contains("#9"), "{text}");
     }
 
     #[test]

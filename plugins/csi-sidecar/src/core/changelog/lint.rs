@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use castoff_sdk::version::{TagSet, Version};
+use castoff_sdk::version::{Line, TagSet, Version};
 
 use super::entry::{Entry, entries};
 use crate::core::range::changelog_file;
@@ -19,6 +19,8 @@ pub enum Lint {
         /// File it belongs in; none where the version cannot be read.
         right: Option<String>,
     },
+    /// A file in the changelog folder that is no changelog.
+    StrayFile(String),
     /// The heading stands there twice.
     DoubledHeading(String),
     /// The address of the documentation cannot work.
@@ -57,6 +59,9 @@ impl fmt::Display for Lint {
             Lint::WrongFile { version, file, right: None } => {
                 write!(out, "{file} has an entry of {version}, which is not vX.Y.Z")
             }
+            Lint::StrayFile(path) => {
+                write!(out, "{path} is no changelog of a minor line; was it added by mistake?")
+            }
             Lint::DoubledHeading(version) => write!(out, "the heading of {version} stands there twice"),
             Lint::BrokenDocumentation { version, address } => {
                 write!(out, "the documentation address of {version} is broken: {address:?}")
@@ -78,6 +83,23 @@ impl fmt::Display for Lint {
 /// Faults of a file; `path` as in the repository.
 pub fn lint(path: &str, file: &str, tags: &TagSet) -> Vec<Lint> {
     entries(file).iter().flat_map(|entry| lint_entry(path, entry, tags)).collect()
+}
+
+/// Stray files among the paths of a change.
+pub fn lint_paths<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<Lint> {
+    let in_folder = paths.into_iter().filter(|path| path.starts_with("CHANGELOG/"));
+    in_folder.filter(|path| !is_changelog(path)).map(|path| Lint::StrayFile(path.to_owned())).collect()
+}
+
+fn is_changelog(path: &str) -> bool {
+    let middle = path.strip_prefix("CHANGELOG/CHANGELOG-").and_then(|rest| rest.strip_suffix(".md"));
+    middle.is_some_and(|line| Line::of_branch(&format!("release-{line}")).is_some())
+}
+
+/// Versions that changelog files announce and that have no tag yet: the newest entry of each file.
+pub fn announced<'a>(files: impl IntoIterator<Item = &'a str>, tags: &TagSet) -> Vec<Version> {
+    let newest = files.into_iter().filter_map(|file| entries(file).into_iter().next()?.version);
+    newest.filter(|version| tags.commit(*version).is_none()).collect()
 }
 
 fn lint_entry(path: &str, entry: &Entry, tags: &TagSet) -> Vec<Lint> {
@@ -162,5 +184,20 @@ mod tests {
                 Some(fault) => assert!(found.len() == 1 && found[0].contains(fault), "{fault}: {found:?}"),
             }
         }
+    }
+
+    #[test]
+    fn finds_stray_files_and_announced_versions() {
+        let paths = [
+            "README.md",
+            "CHANGELOG/CHANGELOG-2.5.md",
+            "CHANGELOG/CHANGELOG-2.5.1.md",
+            "CHANGELOG/release-notes-1",
+        ];
+        assert_eq!(lint_paths(paths).len(), 2);
+        let tags = TagSet::new([("v2.5.0", "a")]);
+        let files =
+            ["# Release notes for v2.5.0\n", "# Release notes for 2.6.0\n\n# Release notes for 2.5.9\n", ""];
+        assert_eq!(announced(files, &tags), [Version::new(2, 6, 0)]);
     }
 }

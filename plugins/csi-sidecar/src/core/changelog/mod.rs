@@ -6,7 +6,7 @@ mod lint;
 mod style;
 
 pub use entry::{Entry, Section, WrittenNote, entries, entry_of, has_heading};
-pub use lint::{Lint, lint};
+pub use lint::{Lint, announced, lint, lint_paths};
 pub use style::{HeaderStyle, UrgentForm};
 
 use castoff_sdk::version::Version;
