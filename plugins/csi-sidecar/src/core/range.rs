@@ -301,14 +301,7 @@ pub fn successor_fault(version: Version, tags: &TagSet, skip: &[Version]) -> Opt
     let announced = tags.latest_candidate(version).is_some();
     let follows = match version {
         _ if tags.finals().next().is_none() => true,
-        Version { candidate: Some(number), .. } => {
-            let previous = Version { candidate: number.checked_sub(1), ..version };
-            let counted = number <= 1 || released(previous);
-            return (!counted
-                || released(version.release()) && tags.commit(version).is_none()
-                || number <= 1 && successor_fault(version.release(), tags, skip).is_some() && !announced)
-                .then(|| not_next(version, tags));
-        }
+        Version { candidate: Some(_), .. } => candidate_follows(version, tags, skip),
         _ if tags.commit(version).is_some() || announced => true,
         Version { patch: 1.., .. } => released(Version { patch: version.patch - 1, ..version }),
         Version { minor: 1.., .. } => {
@@ -321,6 +314,21 @@ pub fn successor_fault(version: Version, tags: &TagSet, skip: &[Version]) -> Opt
         _ => true,
     };
     (!follows).then(|| not_next(version, tags))
+}
+
+/// A candidate is the next of its release, which is not out and would itself be a next release.
+fn candidate_follows(version: Version, tags: &TagSet, skip: &[Version]) -> bool {
+    if tags.commit(version).is_some() {
+        return true;
+    }
+    let release = version.release();
+    let next = tags.next_candidate(version);
+    let first =
+        version.candidate.is_none_or(|number| number <= 1) && tags.latest_candidate(release).is_none();
+    let counted = version == next || first;
+    let before = version.candidate.and_then(|number| number.checked_sub(1));
+    let skipped = before.is_some_and(|number| skip.contains(&Version { candidate: Some(number), ..version }));
+    tags.commit(release).is_none() && (counted || skipped) && successor_fault(release, tags, skip).is_none()
 }
 
 fn not_next(version: Version, tags: &TagSet) -> NotNext {

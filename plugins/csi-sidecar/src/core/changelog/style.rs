@@ -7,12 +7,12 @@ use super::entry::{Entry, entries};
 /// How urgent notes are laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UrgentForm {
-    /// Byte for byte as the generator prints them: a space behind the heading, a space before every further
-    /// item and on the line behind the last.
+    /// A plain list, as release managers have edited it by hand since 2024.
     #[default]
-    Generator,
-    /// A plain list.
     Clean,
+    /// Byte for byte as the generator's template prints it: a space behind the heading, a space before every
+    /// further item and on the line behind the last.
+    Generator,
 }
 
 impl UrgentForm {
