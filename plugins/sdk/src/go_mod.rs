@@ -194,4 +194,14 @@ mod tests {
             assert_eq!(compare_versions(pair[0], pair[1]), Ordering::Less, "{pair:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read(text in "(module|require|replace|go|\\(|\\)|=>|//|[a-z/.]{1,6}|v1\\.0\\.[0-9]| |\n){0,30}") {
+            let file = GoMod::parse(&text);
+            for require in &file.require {
+                proptest::prop_assert!(file.version_of(&require.path).is_some());
+            }
+        }
+    }
 }

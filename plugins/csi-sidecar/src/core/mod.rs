@@ -1,4 +1,10 @@
 //! What the process decides, as plain functions over plain data: no input or output, no clock.
+//!
+//! Of a release, in order: [`range`] finds branch, start and files; [`pull`] and [`note`] turn merges into notes and
+//! account for each; [`changelog`] prints and places the entry; [`audit`] reports to the person who approves;
+//! [`readme`] proposes the Compatibility table; [`tag_gate`] lets the tag and the branch through; [`release_body`]
+//! writes the GitHub release; [`image`] knows what has to be built and [`promotion`] publishes it; [`proposal`]
+//! words the pull requests.
 
 pub mod accident;
 pub mod audit;

@@ -59,6 +59,17 @@ pub struct ReleaseRange {
 }
 
 impl ReleaseRange {
+    /// What to say when the start tag of a patch release is not on its branch: it was made on another branch, and
+    /// the notes then start where the two part.
+    pub fn start_off_branch(&self, merge_base: &str) -> Option<String> {
+        (self.version.patch > 0 && merge_base != self.since_commit).then(|| {
+            format!(
+                "{} is not on {}; the notes start at {merge_base}, where they part, and may repeat what was released",
+                self.since, self.branch
+            )
+        })
+    }
+
     /// What to say when the branch has moved since the notes were made; nothing while it has not. `merges` are the
     /// subjects of the commits that came, oldest first.
     pub fn moved(&self, head_now: &str, merges: &[String]) -> Option<String> {
@@ -395,6 +406,19 @@ mod tests {
             assert_eq!(range.since_commit, format!("at-{since}"));
             assert_eq!(range.head, format!("head-{branch}"));
         }
+    }
+
+    #[test]
+    fn notices_that_the_start_is_elsewhere() {
+        let patch = find("v4.10.2", &["main", "release-4.10"], &Overrides::default()).expect("patch");
+        assert_eq!(patch.start_off_branch("at-v4.10.1"), None);
+        assert!(
+            patch
+                .start_off_branch("fork")
+                .is_some_and(|text| text.contains("v4.10.1 is not on release-4.10"))
+        );
+        let minor = find("v4.11.0", &["main"], &Overrides::default()).expect("minor");
+        assert_eq!(minor.start_off_branch("fork"), None);
     }
 
     #[test]
