@@ -320,7 +320,7 @@ pub fn successor_fault(version: Version, tags: &TagSet, skip: &[Version]) -> Opt
             in_line(before) || tags.latest_candidate(before).is_some()
         }
         Version { major: 1.., .. } => {
-            in_major(version.major - 1) || skip.iter().any(|v| v.major + 1 == version.major)
+            in_major(version.major - 1) || skip.iter().any(|v| v.major.checked_add(1) == Some(version.major))
         }
         _ => true,
     };
