@@ -4,8 +4,14 @@
 
 pub mod capability;
 pub mod clock;
+pub mod embedded;
+pub mod engine;
 pub mod forge;
 pub mod function;
+pub mod gate;
 pub mod journal;
 pub mod operation;
 pub mod policy;
+pub mod release;
+pub mod run;
+pub mod site;

@@ -9,6 +9,7 @@ pub mod files;
 pub mod git;
 pub mod github;
 pub mod http;
+pub(crate) mod wit;
 
 /// Whether a failed call may have changed the world all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@
 
 mod artefact;
 mod scratch;
+mod wit;
 
 use crate::capability::{CapabilityError, Result};
 

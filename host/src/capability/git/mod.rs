@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Probe, Result, Slug};
 
 mod backend;
+mod wit;
 
 pub use backend::{Credential, GitBackend, GitConfig, TimeLimits};
 
@@ -241,31 +242,25 @@ pub trait Git: Send + Sync {
     async fn push(&self, repository: &Slug, updates: &[RefUpdate]) -> Result<()>;
 }
 
-/// Looks whether refs are there already: all present → `Present`, none or some absent → `Absent`.
+/// Looks whether refs name their commits already: all of them → `Present`, some or all absent → `Absent`.
 ///
 /// # Errors
-/// [`super::CapabilityError::Conflict`] naming the first ref that stands at another object or commit.
-pub async fn probe_refs(
-    git: &dyn Git,
-    repository: &Slug,
-    wanted: &[(String, String)],
-) -> Result<Probe<Vec<String>>> {
+/// [`super::CapabilityError::Conflict`] naming the first ref that stands at another commit.
+pub async fn probe_refs(git: &dyn Git, repository: &Slug, wanted: &[(String, String)]) -> Result<Probe<()>> {
     let names: Vec<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
     let found = git.remote_references(repository, &names).await?;
-    let mut present = Vec::new();
-    for (name, object) in wanted {
+    let mut present = 0;
+    for (name, commit) in wanted {
         match found.iter().find(|reference| &reference.name == name) {
-            Some(reference) if &reference.object == object || &reference.commit == object => {
-                present.push(name.clone());
-            }
+            Some(reference) if &reference.commit == commit => present += 1,
             Some(reference) => {
                 return Err(super::CapabilityError::conflict(format!(
-                    "{name} of {repository} stands at {}, not at {object}",
+                    "{name} of {repository} stands at {}, not at {commit}; it is never moved",
                     reference.commit
                 )));
             }
             None => {}
         }
     }
-    Ok(if present.len() == wanted.len() { Probe::Present(present) } else { Probe::Absent })
+    Ok(if present == wanted.len() { Probe::Present(()) } else { Probe::Absent })
 }

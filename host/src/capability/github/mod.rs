@@ -3,6 +3,8 @@
 //! Every effect comes as a pair: `probe_…` looks whether it is there already, the verb performs it. Markers that let
 //! a probe find an effect again are HTML comments at the end of a body: `<!-- castoff KEY -->`.
 
+mod wit;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,7 @@
 //! HTTP: plain types and what a back end must do.
 
+mod wit;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;

@@ -1,0 +1,300 @@
+//! The WebAssembly engine: loads components, limits them, links them to the gate and runs one step in a fresh store.
+//!
+//! Besides the `wit.rs` files of the capabilities this is the only place that names wasmtime. A trap costs only the
+//! step that trapped: its store is dropped, the fault is reported, nothing is reused.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use thiserror::Error;
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, Store};
+
+pub(crate) mod bindings;
+mod cache;
+mod describe;
+mod limits;
+mod state;
+mod ticker;
+mod wasi;
+
+pub use describe::{Context, Description, Graph, Input, InputKind, Outcome, Process, Profile, Wait};
+pub use limits::Limits;
+pub(crate) use state::StepState;
+
+use crate::gate::Gate;
+use crate::policy::Manifest;
+
+/// Why a component could not be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The manifest is missing or wrong.
+    #[error(transparent)]
+    Manifest(#[from] crate::policy::ManifestError),
+    /// The bytes are larger than a component may be.
+    #[error("the component has {size} bytes; at most {limit} are accepted")]
+    TooLarge {
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Compilation failed or took too long.
+    #[error("the component does not compile: {0}")]
+    Compile(String),
+    /// The component imports something that the host does not offer.
+    #[error("the component needs {import}, which this host does not offer{hint}")]
+    Import {
+        /// The import.
+        import: String,
+        /// What to do, starting with a separator.
+        hint: String,
+    },
+    /// The component does not export the process interface.
+    #[error("the component is no plugin of this host: it does not export castoff:process/processes@0.1.x")]
+    NotAPlugin,
+    /// The engine cannot be set up.
+    #[error("the engine cannot be set up: {0}")]
+    Engine(String),
+}
+
+/// A step that ended without an outcome.
+#[derive(Debug, Clone, Error)]
+pub enum StepFault {
+    /// The guest reported an error.
+    #[error("{0}")]
+    Reported(ReportedError),
+    /// The guest trapped or broke a limit. A bug of the plugin, contained.
+    #[error("the plugin crashed: {0}")]
+    Guest(String),
+    /// The host cannot go on (the journal cannot be written).
+    #[error("{0}")]
+    Host(String),
+}
+
+/// An error value that a guest returned.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ReportedError {
+    /// `denied`, `not-found`, `conflict`, `unavailable`, `rate-limited`, `invalid` or `cancelled`.
+    pub kind: String,
+    /// In words.
+    pub message: String,
+}
+
+impl ReportedError {
+    /// Whether trying the step again later may help.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self.kind.as_str(), "unavailable" | "rate-limited" | "cancelled")
+    }
+}
+
+impl std::fmt::Display for ReportedError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+/// What an engine is told.
+#[derive(Debug, Clone, Default)]
+pub struct EngineConfig {
+    /// Where compiled components are kept; none: they are compiled anew each time.
+    pub cache: Option<PathBuf>,
+    /// Bounds of a step.
+    pub limits: Limits,
+}
+
+/// The engine. Cheap to clone; one is enough for a host.
+#[derive(Clone)]
+pub struct Engine {
+    inner: wasmtime::Engine,
+    linker: Arc<Linker<StepState>>,
+    config: Arc<EngineConfig>,
+    _ticker: Arc<ticker::Ticker>,
+}
+
+/// What the clocks and the random source of a guest show.
+#[derive(Debug, Clone, Copy)]
+pub struct Ambience {
+    /// The time of day.
+    pub now: DateTime<Utc>,
+    /// Seed of the random source.
+    pub seed: u64,
+}
+
+impl Engine {
+    /// Sets the engine up.
+    ///
+    /// # Errors
+    /// [`LoadError::Engine`] on a machine that wasmtime does not support.
+    pub fn new(config: EngineConfig) -> Result<Self, LoadError> {
+        let engine = |error: wasmtime::Error| LoadError::Engine(error.to_string());
+        let mut settings = Config::new();
+        settings.wasm_component_model(true).consume_fuel(true).epoch_interruption(true);
+        settings.max_wasm_stack(1 << 20).async_stack_size(2 << 20);
+        let inner = wasmtime::Engine::new(&settings).map_err(engine)?;
+        let mut linker = Linker::new(&inner);
+        wasi::link(&mut linker).map_err(engine)?;
+        bindings::Plugin::add_to_linker::<_, wasmtime::component::HasSelf<StepState>>(&mut linker, |state| state)
+            .map_err(engine)?;
+        let ticker = Arc::new(ticker::Ticker::start(&inner));
+        Ok(Self { inner, linker: Arc::new(linker), config: Arc::new(config), _ticker: ticker })
+    }
+
+    /// Loads a component: reads its manifest, compiles it or takes it from the cache, checks what it imports.
+    ///
+    /// # Errors
+    /// [`LoadError`], in words a person can act on.
+    pub fn load(&self, bytes: &[u8]) -> Result<Plugin, LoadError> {
+        let limit = self.config.limits.component;
+        if bytes.len() > limit {
+            return Err(LoadError::TooLarge { size: bytes.len(), limit });
+        }
+        let manifest = crate::policy::manifest::read(bytes)?;
+        let digest = crate::policy::manifest::component_digest(bytes);
+        let component = cache::load(&self.inner, self.config.cache.as_deref(), &digest, bytes)?;
+        self.check_imports(&component)?;
+        let pre = self.linker.instantiate_pre(&component).map_err(|error| LoadError::Import {
+            import: "a function".into(),
+            hint: format!(" in this form: {error:#}"),
+        })?;
+        let pre = bindings::PluginPre::new(pre).map_err(|_| LoadError::NotAPlugin)?;
+        Ok(Plugin { engine: self.clone(), manifest: Arc::new(manifest), digest, pre })
+    }
+
+    /// wasmtime's own message for a missing interface does not help a person: look first.
+    fn check_imports(&self, component: &Component) -> Result<(), LoadError> {
+        for (import, _) in component.component_type().imports(&self.inner) {
+            let known = import.starts_with("wasi:")
+                || crate::function::FUNCTIONS
+                    .iter()
+                    .any(|function| import.strip_prefix(function.interface).is_some_and(is_this_track))
+                || import.strip_prefix("castoff:types/errors").is_some_and(is_this_track)
+                || import.strip_prefix("castoff:process/").is_some_and(|rest| {
+                    rest.split_once('@').is_some_and(|(_, version)| is_this_track(&format!("@{version}")))
+                });
+            if !known {
+                let hint = if import.starts_with("castoff:") {
+                    "; it was built for another version of castoff".to_owned()
+                } else {
+                    String::new()
+                };
+                return Err(LoadError::Import { import: import.to_owned(), hint });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `@0.1.x`: all of them link together.
+fn is_this_track(version: &str) -> bool {
+    version.strip_prefix("@0.1.").is_some_and(|patch| patch.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A loaded plugin.
+#[derive(Clone)]
+pub struct Plugin {
+    engine: Engine,
+    manifest: Arc<Manifest>,
+    digest: String,
+    pre: bindings::PluginPre<StepState>,
+}
+
+impl Plugin {
+    /// What the plugin asks for.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// `sha256:…` over the component's bytes.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Asks the plugin what it holds.
+    ///
+    /// # Errors
+    /// [`StepFault`] when the guest crashes.
+    pub async fn describe(&self) -> Result<Description, StepFault> {
+        let mut call = self.instance(None, PURE).await?;
+        let guest = call.guest();
+        let described = guest.call_describe(&mut call.store).await;
+        call.finish(described).map(describe::description)
+    }
+
+    /// Lays a process out for a profile and inputs (a JSON object).
+    ///
+    /// # Errors
+    /// [`StepFault::Reported`] with what is wrong with the inputs.
+    pub async fn steps(&self, process: &str, profile: &str, inputs: &str) -> Result<Graph, StepFault> {
+        let mut call = self.instance(None, PURE).await?;
+        let guest = call.guest();
+        let laid_out = guest.call_steps(&mut call.store, process, profile, inputs).await;
+        call.finish(laid_out)?.map(describe::graph).map_err(|error| StepFault::Reported(describe::reported(error)))
+    }
+
+    /// Runs a step through a gate.
+    ///
+    /// # Errors
+    /// [`StepFault`].
+    pub async fn run(&self, context: Context, gate: Gate, ambience: Ambience) -> Result<Outcome, StepFault> {
+        let context = describe::context(context);
+        let mut call = self.instance(Some(gate.clone()), ambience).await?;
+        let wall = self.engine.config.limits.wall;
+        let guest = call.guest();
+        let ended = tokio::time::timeout(wall, guest.call_run(&mut call.store, &context)).await;
+        let ended = match ended {
+            Ok(ended) => call.finish(ended),
+            Err(_) => Err(StepFault::Guest(format!("the step ran longer than {} s", wall.as_secs()))),
+        };
+        if let Some(why) = gate.fatal() {
+            return Err(StepFault::Host(why));
+        }
+        ended?.map(describe::outcome).map_err(|error| StepFault::Reported(describe::reported(error)))
+    }
+
+    async fn instance(&self, gate: Option<Gate>, ambience: Ambience) -> Result<Call, StepFault> {
+        let limits = &self.engine.config.limits;
+        let mut store = Store::new(&self.engine.inner, StepState::new(gate, ambience, limits));
+        store.limiter(|state| state.limiter());
+        store.set_hostcall_fuel(limits.copies);
+        store.set_fuel(limits.fuel).map_err(|error| StepFault::Host(error.to_string()))?;
+        store.epoch_deadline_async_yield_and_update(1);
+        let plugin =
+            self.pre.instantiate_async(&mut store).await.map_err(|error| StepFault::Guest(limits::explain(&error)))?;
+        Ok(Call { store, plugin })
+    }
+}
+
+/// Clock and seed of calls that may not depend on either.
+const PURE: Ambience = Ambience { now: DateTime::UNIX_EPOCH, seed: 0 };
+
+/// One instance in its own store, for one call.
+struct Call {
+    store: Store<StepState>,
+    plugin: bindings::Plugin,
+}
+
+impl Call {
+    fn guest(&self) -> bindings::exports::castoff::process::processes::Guest {
+        self.plugin.castoff_process_processes().clone()
+    }
+
+    fn finish<T>(&self, result: wasmtime::Result<T>) -> Result<T, StepFault> {
+        result.map_err(|error| {
+            let mut message = limits::explain(&error);
+            let output = self.store.data().output();
+            if !output.is_empty() {
+                message = format!("{message}\n{output}");
+            }
+            StepFault::Guest(message)
+        })
+    }
+}
+
+/// The longest a compiled guest runs before it yields to the host's own scheduler.
+pub(crate) const TICK: Duration = Duration::from_millis(20);

@@ -1,0 +1,453 @@
+//! The single path from a plugin to the world: policy, then journal, then capability.
+//!
+//! Nothing performs an effect except through here. A read is decided and made; an effect is decided, looked for,
+//! written down as intended, performed and written down as done. When the answer to a write is lost, the gate looks
+//! again before it does anything else; what it cannot find out it leaves as an open intent for a person.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use crate::capability::files::{Artefacts, Scratch};
+use crate::capability::git::{Git, Identity};
+use crate::capability::github::GitHub;
+use crate::capability::http::Http;
+use crate::capability::{CapabilityError, Outcome, Probe, Secret};
+use crate::function::{self, Class};
+use crate::journal::{Level, Record};
+use crate::operation::Operation;
+use crate::policy::{Decision, Grants, decide};
+
+mod files;
+mod git;
+mod github;
+mod http;
+
+pub use git::{Repository, WantedRef};
+
+/// The back ends of a world: live, rehearsed or planned.
+#[derive(Clone)]
+pub struct Capabilities {
+    /// Git.
+    pub git: Arc<dyn Git>,
+    /// GitHub.
+    pub github: Arc<dyn GitHub>,
+    /// HTTP.
+    pub http: Arc<dyn Http>,
+    /// Documents kept with the run.
+    pub artefacts: Arc<Artefacts>,
+    /// Values of the secrets that the policy names.
+    pub secrets: Arc<BTreeMap<String, Secret>>,
+}
+
+/// A denial, in the words of the policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Denial {
+    /// The missing power, as a policy would spell it.
+    pub power: String,
+    /// Policy file and line where it was decided.
+    pub source: String,
+    /// What would allow it.
+    pub hint: String,
+}
+
+/// Why a call through the gate gave no result.
+#[derive(Debug, Clone, Error)]
+pub enum CallError {
+    /// The policy does not grant a power.
+    #[error("{}: not granted ({})", .0.power, .0.source)]
+    Denied(Denial),
+    /// The capability failed.
+    #[error(transparent)]
+    Capability(#[from] CapabilityError),
+    /// An effect may or may not have happened, and no probe can tell.
+    #[error("outcome unknown: {0}")]
+    Unsettled(String),
+    /// The host itself cannot go on: the journal cannot be written. The step ends here.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// The result of a call through the gate.
+pub type CallResult<T> = Result<T, CallError>;
+
+/// How an effect ended, for the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settled {
+    /// Performed, with this result.
+    Done(serde_json::Value),
+    /// Found to be there by a probe.
+    Adopted(serde_json::Value),
+    /// Certainly not performed.
+    Nothing(String),
+    /// Nobody knows.
+    Unknown(String),
+}
+
+/// What the journal knows of an effect of this step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recorded {
+    /// Never intended, or intended and certainly not performed.
+    Nothing,
+    /// Done, with this result.
+    Done(serde_json::Value),
+    /// Declared done by a person; there is no result.
+    AssumedDone,
+    /// Intended, outcome not known; the number of the intent.
+    Open(u64),
+}
+
+/// The journal as the gate sees it. Every method returns only when the entry is durable.
+pub trait Recorder: Send + Sync {
+    /// A power was denied.
+    ///
+    /// # Errors
+    /// A message, when the journal cannot be written.
+    fn denied(&self, step: &str, operation: &Operation, denial: &Denial) -> Result<(), String>;
+
+    /// An effect is about to be performed; returns the number of the intent.
+    ///
+    /// # Errors
+    /// A message, when the journal cannot be written.
+    fn intent(&self, step: &str, class: Class, operation: &Operation) -> Result<u64, String>;
+
+    /// How the effect of an intent ended.
+    ///
+    /// # Errors
+    /// A message, when the journal cannot be written.
+    fn settled(&self, step: &str, intent: u64, settled: Settled) -> Result<(), String>;
+
+    /// What is known of an effect.
+    fn recorded(&self, step: &str, operation: &Operation) -> Recorded;
+
+    /// A remark of the step.
+    ///
+    /// # Errors
+    /// A message, when the journal cannot be written.
+    fn remark(&self, step: &str, level: Level, text: &str) -> Result<(), String>;
+
+    /// A document was kept.
+    ///
+    /// # Errors
+    /// A message, when the journal cannot be written.
+    fn artefact(&self, step: &str, name: &str, media_type: &str, size: u64, sha256: &str) -> Result<(), String>;
+}
+
+/// Whoever watches a run: sees events once they are durable, and what never enters the journal.
+pub trait Watcher: Send + Sync {
+    /// An event is durable in the journal.
+    fn recorded(&self, record: &Record);
+    /// A step said something.
+    fn said(&self, step: &str, level: Level, text: &str);
+    /// A step is at `done` of `total`.
+    fn progress(&self, step: &str, done: u32, total: u32, what: &str);
+}
+
+/// Waits between tries. A rehearsal's does not sleep.
+#[async_trait]
+pub trait Pause: Send + Sync {
+    /// Waits for about this long.
+    async fn pause(&self, span: Duration);
+}
+
+/// Bounds of what one call may take.
+#[derive(Debug, Clone, Copy)]
+pub struct CallLimits {
+    /// Wall-clock time of one call of a back end.
+    pub call: Duration,
+    /// Bytes of one file, diff or response handed to a guest.
+    pub bytes: usize,
+    /// Entries of one list handed to a guest.
+    pub entries: usize,
+    /// Times an `ensure` effect is tried while it certainly did not happen.
+    pub tries: u32,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self { call: Duration::from_secs(600), bytes: 32 << 20, entries: 100_000, tries: 3 }
+    }
+}
+
+/// All that a gate stands on.
+pub struct GateParts {
+    /// Name of the run.
+    pub run: String,
+    /// The step.
+    pub step: String,
+    /// What it may do.
+    pub grants: Grants,
+    /// Where it is written down.
+    pub recorder: Arc<dyn Recorder>,
+    /// What does it.
+    pub world: Capabilities,
+    /// Who watches.
+    pub watcher: Arc<dyn Watcher>,
+    /// How it waits between tries.
+    pub pause: Arc<dyn Pause>,
+    /// Author and committer of everything built.
+    pub identity: Identity,
+    /// The time pinned for everything that is written.
+    pub pinned: DateTime<Utc>,
+    /// The step's scratch directory.
+    pub scratch: Scratch,
+    /// Bounds.
+    pub limits: CallLimits,
+}
+
+/// The gate of one attempt of one step.
+#[derive(Clone)]
+pub struct Gate {
+    parts: Arc<GateParts>,
+    fatal: Arc<Mutex<Option<String>>>,
+}
+
+impl Gate {
+    /// A gate for one attempt of a step.
+    #[must_use]
+    pub fn new(parts: GateParts) -> Self {
+        Self { parts: Arc::new(parts), fatal: Arc::default() }
+    }
+
+    /// Why the host cannot go on, if it cannot.
+    #[must_use]
+    pub fn fatal(&self) -> Option<String> {
+        self.fatal.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Bounds of a call.
+    #[must_use]
+    pub fn limits(&self) -> CallLimits {
+        self.parts.limits
+    }
+
+    /// Name of the run.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.parts.run
+    }
+
+    /// Says something to whoever watches; warnings are also kept in the journal.
+    ///
+    /// # Errors
+    /// [`CallError::Fatal`] when the journal cannot be written.
+    pub fn say(&self, level: Level, text: &str) -> CallResult<()> {
+        let text = printable(text, MAX_REMARK);
+        self.parts.watcher.said(&self.parts.step, level, &text);
+        if level >= Level::Warning {
+            self.written(self.parts.recorder.remark(&self.parts.step, level, &text))?;
+        }
+        Ok(())
+    }
+
+    /// Tells whoever watches how far the step is.
+    pub fn progress(&self, done: u32, total: u32, what: &str) {
+        self.parts.watcher.progress(&self.parts.step, done, total, &printable(what, MAX_REMARK));
+    }
+
+    /// Asks the policy about everything the operation needs; a denial is journalled.
+    fn allow(&self, operation: &Operation) -> CallResult<()> {
+        for need in &operation.needs {
+            if let Decision::Denied(denied) = decide(&self.parts.grants, need) {
+                let denial =
+                    Denial { hint: denied.hint.to_string(), power: denied.power, source: denied.source };
+                self.written(self.parts.recorder.denied(&self.parts.step, operation, &denial))?;
+                return Err(CallError::Denied(denial));
+            }
+        }
+        Ok(())
+    }
+
+    /// A read: decided, then made within the time limit.
+    async fn read<T>(
+        &self,
+        operation: &Operation,
+        call: impl Future<Output = Result<T, CapabilityError>> + Send,
+    ) -> CallResult<T> {
+        self.allow(operation)?;
+        Ok(self.timed(Outcome::Nothing, call).await?)
+    }
+
+    /// An effect that can be looked for: adopted when it is there, otherwise performed, and looked for again
+    /// whenever the answer was lost.
+    async fn ensure<T, P, E, PF, EF>(&self, operation: &Operation, probe: P, perform: E) -> CallResult<T>
+    where
+        T: Serialize + DeserializeOwned + Send,
+        P: Fn() -> PF + Send + Sync,
+        PF: Future<Output = Result<Probe<T>, CapabilityError>> + Send,
+        E: Fn() -> EF + Send + Sync,
+        EF: Future<Output = Result<T, CapabilityError>> + Send,
+    {
+        self.allow(operation)?;
+        let before = self.parts.recorder.recorded(&self.parts.step, operation);
+        let found = self.timed(Outcome::Nothing, probe()).await?;
+        if let Some(value) = self.look(operation, &before, found)? {
+            return Ok(value);
+        }
+        for attempt in 1.. {
+            let intent = self.intend(operation)?;
+            let error = match self.timed(Outcome::Unknown, perform()).await {
+                Ok(value) => {
+                    self.settle(intent, Settled::Done(json(&value)))?;
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            if error.outcome() == Outcome::Unknown {
+                match self.timed(Outcome::Nothing, probe()).await {
+                    Ok(Probe::Present(value)) => {
+                        self.settle(intent, Settled::Adopted(json(&value)))?;
+                        return Ok(value);
+                    }
+                    Ok(Probe::Absent) => self.settle(intent, Settled::Nothing(error.to_string()))?,
+                    Err(CapabilityError::Conflict { what }) => {
+                        self.settle(intent, Settled::Nothing(what.clone()))?;
+                        return Err(CapabilityError::Conflict { what }.into());
+                    }
+                    Err(lost) => {
+                        self.settle(intent, Settled::Unknown(format!("{error}; then {lost}")))?;
+                        return Err(error.into());
+                    }
+                }
+            } else {
+                self.settle(intent, Settled::Nothing(error.to_string()))?;
+            }
+            if attempt >= self.parts.limits.tries || !worth_another_try(&error) {
+                return Err(error.into());
+            }
+            self.parts.pause.pause(backoff(attempt, &error)).await;
+        }
+        Err(CallError::Fatal("an effect was tried without end".into()))
+    }
+
+    /// What the first look of an effect means for the journal; a value when there is nothing left to do.
+    fn look<T: Serialize>(
+        &self,
+        operation: &Operation,
+        before: &Recorded,
+        found: Probe<T>,
+    ) -> CallResult<Option<T>> {
+        match (before, found) {
+            (Recorded::Open(intent), Probe::Present(value)) => {
+                self.settle(*intent, Settled::Adopted(json(&value)))?;
+                Ok(Some(value))
+            }
+            (Recorded::Open(intent), Probe::Absent) => {
+                self.settle(*intent, Settled::Nothing("looked for after an interruption: not there".into()))?;
+                Ok(None)
+            }
+            (Recorded::Nothing, Probe::Present(value)) => {
+                self.say(Level::Info, &format!("already there: {}", operation.summary))?;
+                Ok(Some(value))
+            }
+            (Recorded::Done(_) | Recorded::AssumedDone, Probe::Present(value)) => Ok(Some(value)),
+            (_, Probe::Absent) => Ok(None),
+        }
+    }
+
+    /// An effect that no probe can see: performed at most once, replayed from the journal afterwards.
+    async fn once<T, E, EF>(&self, operation: &Operation, assumed: T, perform: E) -> CallResult<T>
+    where
+        T: Serialize + DeserializeOwned + Send,
+        E: FnOnce() -> EF + Send,
+        EF: Future<Output = Result<T, CapabilityError>> + Send,
+    {
+        self.allow(operation)?;
+        match self.parts.recorder.recorded(&self.parts.step, operation) {
+            Recorded::Done(value) => {
+                return serde_json::from_value(value)
+                    .map_err(|error| self.fatally(format!("the journal holds another kind of result: {error}")));
+            }
+            Recorded::AssumedDone => return Ok(assumed),
+            Recorded::Open(_) => return Err(CallError::Unsettled(operation.summary.clone())),
+            Recorded::Nothing => {}
+        }
+        let intent = self.intend(operation)?;
+        match self.timed(Outcome::Unknown, perform()).await {
+            Ok(value) => {
+                self.settle(intent, Settled::Done(json(&value)))?;
+                Ok(value)
+            }
+            Err(error) if error.outcome() == Outcome::Unknown => {
+                self.settle(intent, Settled::Unknown(error.to_string()))?;
+                Err(CallError::Unsettled(format!("{}: {error}", operation.summary)))
+            }
+            Err(error) => {
+                self.settle(intent, Settled::Nothing(error.to_string()))?;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn intend(&self, operation: &Operation) -> CallResult<u64> {
+        let class = function::by_short_name(&operation.function).map_or(Class::Once, |known| known.class);
+        self.written(self.parts.recorder.intent(&self.parts.step, class, operation))
+    }
+
+    fn settle(&self, intent: u64, settled: Settled) -> CallResult<()> {
+        self.written(self.parts.recorder.settled(&self.parts.step, intent, settled))
+    }
+
+    /// A journal that cannot be written ends the step: nothing may happen that is not recorded.
+    fn written<T>(&self, result: Result<T, String>) -> CallResult<T> {
+        result.map_err(|why| self.fatally(why))
+    }
+
+    fn fatally(&self, why: String) -> CallError {
+        let mut fatal = self.fatal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        fatal.get_or_insert_with(|| why.clone());
+        CallError::Fatal(why)
+    }
+
+    /// An epoch deadline does not stop a sleeping host call, hence a time limit around every one.
+    async fn timed<T>(
+        &self,
+        outcome: Outcome,
+        call: impl Future<Output = Result<T, CapabilityError>> + Send,
+    ) -> Result<T, CapabilityError> {
+        tokio::time::timeout(self.parts.limits.call, call).await.unwrap_or_else(|_| {
+            let what = format!("no answer within {} s", self.parts.limits.call.as_secs());
+            Err(CapabilityError::Unavailable { what, outcome })
+        })
+    }
+}
+
+/// Longest remark kept, in bytes.
+const MAX_REMARK: usize = 4096;
+
+/// Text of a guest without control characters (terminal escapes among them), cut at `limit` bytes.
+fn printable(text: &str, limit: usize) -> String {
+    let mut clean = String::new();
+    for c in text.chars() {
+        if clean.len() + c.len_utf8() > limit {
+            clean.push('…');
+            break;
+        }
+        clean.push(if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c });
+    }
+    clean
+}
+
+fn json<T: Serialize>(value: &T) -> serde_json::Value {
+    serde_json::to_value(value).unwrap_or(serde_json::Value::Null)
+}
+
+fn worth_another_try(error: &CapabilityError) -> bool {
+    matches!(error, CapabilityError::Unavailable { .. } | CapabilityError::RateLimited { .. })
+}
+
+fn backoff(attempt: u32, error: &CapabilityError) -> Duration {
+    match error {
+        CapabilityError::RateLimited { retry_after: Some(seconds), .. } => {
+            Duration::from_secs(u64::from(*seconds).min(900))
+        }
+        _ => Duration::from_secs(2u64.saturating_pow(attempt).min(60)),
+    }
+}

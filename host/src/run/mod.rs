@@ -1,0 +1,331 @@
+//! One release under way: the scheduler starts every step that can start, each in a fresh instance, and stops when
+//! nothing can go on without the world, a person or time.
+//!
+//! The journal is the only truth: a runner holds nothing that it could not read from there again.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Duration, Utc};
+use thiserror::Error;
+use tokio::task::JoinSet;
+
+use crate::capability::files::Scratch;
+use crate::clock::Clock;
+use crate::engine::{Ambience, Context, Outcome, Plugin, StepFault};
+use crate::function::Class;
+use crate::gate::{CallLimits, Capabilities, Gate, GateParts, Pause, Watcher};
+use crate::journal::{Event, Journal, JournalError, RunState, Status, Verdict, Wait};
+use crate::policy::Grants;
+
+mod ledger;
+
+pub use ledger::Ledger;
+
+/// Why a run could not go on; nothing is lost, the journal says where it stands.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The journal cannot be read or written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The scratch directory of a step cannot be made.
+    #[error("the scratch directory cannot be made: {0}")]
+    Scratch(String),
+    /// A task of the host died.
+    #[error("a step's task ended unexpectedly: {0}")]
+    Task(String),
+}
+
+/// What a runner needs.
+#[derive(Clone)]
+pub struct RunnerParts {
+    /// Journal, clock and watcher.
+    pub ledger: Ledger,
+    /// The plugin, its digest being the one of the journal's header.
+    pub plugin: Plugin,
+    /// What each step may do.
+    pub grants: Arc<dyn Fn(&str) -> Grants + Send + Sync>,
+    /// What does it.
+    pub world: Capabilities,
+    /// How to wait between tries of a call.
+    pub pause: Arc<dyn Pause>,
+    /// Bounds of a call.
+    pub limits: CallLimits,
+    /// Where scratch directories are made.
+    pub scratch: PathBuf,
+    /// How many steps may run at once.
+    pub parallel: usize,
+    /// Only these steps and what they need; empty: all.
+    pub only: Vec<String>,
+}
+
+/// Where a run stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// Whose move it is.
+    pub verdict: Verdict,
+    /// When it is worth looking at waiting steps again.
+    pub next: Option<DateTime<Utc>>,
+}
+
+/// Drives one run.
+#[derive(Clone)]
+pub struct Runner {
+    parts: RunnerParts,
+}
+
+/// How a step's task ended.
+type Ended = (String, Result<Outcome, StepFault>);
+
+impl Runner {
+    /// A runner over a journal.
+    #[must_use]
+    pub fn new(parts: RunnerParts) -> Self {
+        Self { parts }
+    }
+
+    /// The state of the run.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        self.parts.ledger.state()
+    }
+
+    /// Starts every step that can start, until none can.
+    ///
+    /// # Errors
+    /// [`RunError`]; the journal stays as it is, and advancing again goes on from there.
+    pub async fn advance(&self) -> Result<Stop, RunError> {
+        let mut tasks: JoinSet<Ended> = JoinSet::new();
+        let mut running = BTreeSet::new();
+        loop {
+            let state = self.state();
+            if state.is_finished() {
+                return Ok(self.stop(&state));
+            }
+            for step in self.startable(&state) {
+                if running.len() >= self.parts.parallel.max(1) {
+                    break;
+                }
+                if running.insert(step.clone()) {
+                    self.start(&state, &step, &mut tasks)?;
+                }
+            }
+            match tasks.join_next().await {
+                Some(Ok((step, ended))) => {
+                    running.remove(&step);
+                    self.record(&step, ended)?;
+                }
+                Some(Err(error)) => return Err(RunError::Task(error.to_string())),
+                None if state.is_complete() => {
+                    self.parts.ledger.append(Event::Finished)?;
+                }
+                None => return Ok(self.stop(&state)),
+            }
+        }
+    }
+
+    /// Sends steps back that failed for a reason that may have passed.
+    ///
+    /// # Errors
+    /// [`RunError::Journal`].
+    pub fn revive(&self, by: &str) -> Result<(), RunError> {
+        for step in self.state().steps() {
+            if matches!(step.status, Status::Failed { retryable: true, .. }) {
+                self.parts.ledger.append(Event::Retried { step: step.node.id.clone(), by: by.into() })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&self, state: &RunState) -> Stop {
+        let wanted = self.wanted(state);
+        let due = state.steps().filter(|step| wanted.contains(&step.node.id)).filter_map(|step| {
+            match &step.status {
+                Status::Waiting { wait } => Some(due(wait, self.last_look(&step.node.id))),
+                _ => None,
+            }
+        });
+        Stop { verdict: state.verdict(), next: due.min() }
+    }
+
+    fn last_look(&self, step: &str) -> DateTime<Utc> {
+        self.parts.ledger.last_wait(step).unwrap_or(DateTime::UNIX_EPOCH)
+    }
+
+    /// The steps asked for with everything they need.
+    fn wanted(&self, state: &RunState) -> BTreeSet<String> {
+        if self.parts.only.is_empty() {
+            return state.steps().map(|step| step.node.id.clone()).collect();
+        }
+        let mut wanted = BTreeSet::new();
+        let mut open = self.parts.only.clone();
+        while let Some(id) = open.pop() {
+            if let Some(step) = state.step(&id)
+                && wanted.insert(id)
+            {
+                open.extend(step.node.needs.iter().cloned());
+            }
+        }
+        wanted
+    }
+
+    fn startable(&self, state: &RunState) -> Vec<String> {
+        let wanted = self.wanted(state);
+        let now = self.parts.ledger.now();
+        let ready: BTreeSet<&str> = state.ready().map(|step| step.node.id.as_str()).collect();
+        let may = |step: &&crate::journal::StepState| match &step.status {
+            Status::Waiting { wait } => due(wait, self.last_look(&step.node.id)) <= now,
+            _ => ready.contains(step.node.id.as_str()),
+        };
+        state
+            .steps()
+            .filter(|step| wanted.contains(&step.node.id))
+            .filter(may)
+            .map(|step| step.node.id.clone())
+            .collect()
+    }
+
+    fn start(&self, state: &RunState, step: &str, tasks: &mut JoinSet<Ended>) -> Result<(), RunError> {
+        let attempts = state.step(step).map_or(0, |step| step.attempts);
+        let attempt = attempts.saturating_add(1);
+        self.parts.ledger.append(Event::Started { step: step.into(), attempt })?;
+        let context = self.context(state, step, attempt);
+        let gate = self.gate(state, step)?;
+        let ambience = Ambience { now: state.header().pinned, seed: seed(&state.header().run, step) };
+        let (plugin, step) = (self.parts.plugin.clone(), step.to_owned());
+        tasks.spawn(async move {
+            let ended = plugin.run(context, gate, ambience).await;
+            (step, ended)
+        });
+        Ok(())
+    }
+
+    fn context(&self, state: &RunState, step: &str, attempt: u32) -> Context {
+        let header = state.header();
+        let outputs = state.outputs_before(step);
+        Context {
+            run: header.run.clone(),
+            process: header.process.clone(),
+            profile: header.profile.clone(),
+            step: step.into(),
+            attempt,
+            pinned: header.pinned.timestamp(),
+            now: self.parts.ledger.now().timestamp(),
+            inputs: header.inputs.to_string(),
+            outputs: outputs.into_iter().map(|(step, value)| (step.into(), value.to_string())).collect(),
+            answers: state.step(step).map(|step| step.answers.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn gate(&self, state: &RunState, step: &str) -> Result<Gate, RunError> {
+        let header = state.header();
+        let scratch =
+            Scratch::create(&self.parts.scratch).map_err(|error| RunError::Scratch(error.to_string()))?;
+        Ok(Gate::new(GateParts {
+            run: header.run.clone(),
+            step: step.into(),
+            grants: (self.parts.grants)(step),
+            recorder: Arc::new(self.parts.ledger.clone()),
+            world: self.parts.world.clone(),
+            watcher: self.parts.ledger.watcher(),
+            pause: self.parts.pause.clone(),
+            identity: crate::capability::git::Identity {
+                name: header.identity.name.clone(),
+                email: header.identity.email.clone(),
+            },
+            pinned: header.pinned,
+            scratch,
+            limits: self.parts.limits,
+        }))
+    }
+
+    /// Writes down how a step ended.
+    fn record(&self, step: &str, ended: Result<Outcome, StepFault>) -> Result<(), RunError> {
+        if let Err(StepFault::Host(_)) = &ended {
+            // The journal refused; say so in its own words, by what it answers to the next write.
+            self.parts.ledger.check()?;
+        }
+        let state = self.state();
+        let unsettled = state.step(step).and_then(|step| {
+            let mut open = step.unsettled();
+            open.find(|effect| effect.class == Class::Once).map(|effect| effect.seq)
+        });
+        let event = match (unsettled, ended) {
+            (Some(intent), _) => Event::Unknown { step: step.into(), intent },
+            (None, Ok(outcome)) => self.ended(&state, step, outcome),
+            (None, Err(StepFault::Reported(error))) => Event::Failed {
+                step: step.into(),
+                retryable: error.is_passing(),
+                error: error.kind,
+                message: error.message,
+            },
+            (None, Err(StepFault::Guest(message) | StepFault::Host(message))) => {
+                Event::Fault { step: step.into(), message }
+            }
+        };
+        self.parts.ledger.append(event)?;
+        Ok(())
+    }
+
+    fn ended(&self, state: &RunState, step: &str, outcome: Outcome) -> Event {
+        let step_id = || step.to_owned();
+        match outcome {
+            Outcome::Done(outputs) => match serde_json::from_str(&outputs) {
+                Ok(outputs @ serde_json::Value::Object(_)) => Event::Succeeded { step: step_id(), outputs },
+                _ => Event::Fault { step: step_id(), message: "the outputs are no JSON object".into() },
+            },
+            Outcome::Asks(question) => Event::Asked { step: step_id(), question },
+            Outcome::Waiting(wait) => {
+                let now = self.parts.ledger.now();
+                let since = self.parts.ledger.waiting_since(state, step, &wait.on).unwrap_or(now);
+                let waited = now - since;
+                if wait.timeout > 0 && waited >= Duration::seconds(i64::from(wait.timeout)) {
+                    let message = format!("waited {} for: {}", span(waited), wait.summary);
+                    return Event::Failed { step: step_id(), error: "timeout".into(), message, retryable: false };
+                }
+                let wait = Wait {
+                    condition: wait.on,
+                    summary: wait.summary,
+                    url: wait.url,
+                    poll_seconds: wait.poll.max(1),
+                    timeout_seconds: wait.timeout,
+                    since,
+                };
+                Event::Waiting { step: step_id(), wait }
+            }
+        }
+    }
+}
+
+/// When it is worth looking again.
+fn due(wait: &Wait, last: DateTime<Utc>) -> DateTime<Utc> {
+    last + Duration::seconds(i64::from(wait.poll_seconds))
+}
+
+/// A seed that is the same for every attempt of a step of a run.
+fn seed(run: &str, step: &str) -> u64 {
+    use sha2::{Digest, Sha256};
+    let hash = Sha256::digest(format!("{run}\0{step}").as_bytes());
+    hash.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}
+
+/// A span in words: `3 h 20 min`.
+#[must_use]
+pub fn span(span: Duration) -> String {
+    let minutes = span.num_minutes();
+    match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
+        (0, 0, 0) => format!("{} s", span.num_seconds()),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+/// Opens a journal for a person's decision: an answer, a retry, a skip, an abort, a verdict on an unknown effect.
+///
+/// # Errors
+/// [`JournalError`], [`JournalError::Illegal`] when the decision does not fit where the run stands.
+pub fn decide(journal: &Journal, event: Event, at: DateTime<Utc>) -> Result<u64, JournalError> {
+    journal.append(event, at)
+}

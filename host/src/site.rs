@@ -1,0 +1,442 @@
+//! Where a host keeps its things, and how a release file becomes a run.
+//!
+//! ```text
+//! <state>/cache/components/     compiled components
+//! <state>/git/                  local copies of remote repositories
+//! <state>/plugins/<digest>.wasm components that runs depend on
+//! <state>/runs/<run>/           journal.sqlite, release.toml, policy.toml, artefacts/, scratch/
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::capability::files::{ArtefactLimits, Artefacts};
+use crate::embedded;
+use crate::engine::{Engine, Graph, LoadError, Plugin, StepFault};
+use crate::journal::{FORMAT, Header, Identity, Journal, JournalError, PluginIdentity, World};
+use crate::policy::{Grants, Policy, PolicyError, Scope};
+use crate::release::{ReleaseFile, SourceError};
+
+/// Why a release file could not become a run, or a run could not be found again.
+#[derive(Debug, Error)]
+pub enum SiteError {
+    /// A file cannot be read or written.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// The release file is wrong.
+    #[error("{}: {error}", path.display())]
+    Release {
+        /// The file.
+        path: PathBuf,
+        /// Its text.
+        text: String,
+        /// What is wrong.
+        error: SourceError,
+    },
+    /// The policy is wrong.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The plugin cannot be loaded.
+    #[error("{name}: {error}")]
+    Plugin {
+        /// Name or path.
+        name: String,
+        /// What is wrong.
+        error: LoadError,
+    },
+    /// There is no embedded plugin of this name, nor a file.
+    #[error("there is no plugin {name:?}: neither embedded ({known}) nor a file {}", path.display())]
+    NoPlugin {
+        /// The name.
+        name: String,
+        /// Embedded ones.
+        known: String,
+        /// Where a file was looked for.
+        path: PathBuf,
+    },
+    /// The plugin refused the inputs, or crashed while laying the process out.
+    #[error("{0}")]
+    Steps(#[from] StepFault),
+    /// The graph that the plugin laid out cannot be run.
+    #[error("the plugin laid out an impossible process: {0}")]
+    Graph(String),
+    /// The journal cannot be made or opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// There is no such run.
+    #[error("there is no run {name:?}")]
+    NoRun {
+        /// What was asked for.
+        name: String,
+        /// The newest runs there are.
+        known: Vec<String>,
+    },
+}
+
+/// A release file, understood: everything a run needs to begin.
+pub struct Prepared {
+    /// The release file.
+    pub release: ReleaseFile,
+    /// Its text.
+    pub text: String,
+    /// The folder it is in.
+    pub folder: PathBuf,
+    /// The plugin.
+    pub plugin: Plugin,
+    /// The component's bytes.
+    pub component: Vec<u8>,
+    /// The policy, if there is one.
+    pub policy: Option<Arc<Policy>>,
+    /// The profile chosen.
+    pub profile: String,
+    /// Checked inputs, a JSON object.
+    pub inputs: serde_json::Value,
+    /// The steps.
+    pub graph: Graph,
+}
+
+/// A run on disk.
+pub struct Stored {
+    /// Its name.
+    pub name: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its policy as it was when the run began.
+    pub policy: Option<Arc<Policy>>,
+}
+
+/// The host's place on disk, and its engine.
+#[derive(Clone)]
+pub struct Site {
+    state: PathBuf,
+    engine: Engine,
+}
+
+impl Site {
+    /// A site in a folder, made when something is first written to it.
+    #[must_use]
+    pub fn new(state: PathBuf, engine: Engine) -> Self {
+        Self { state, engine }
+    }
+
+    /// Where compiled components are kept for a state folder.
+    #[must_use]
+    pub fn component_cache(state: &Path) -> PathBuf {
+        state.join("cache").join("components")
+    }
+
+    /// Where local copies of remote repositories are kept.
+    #[must_use]
+    pub fn git_cache(&self) -> PathBuf {
+        self.state.join("git")
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The component of an embedded plugin, or of a file relative to `folder`.
+    ///
+    /// # Errors
+    /// [`SiteError::NoPlugin`], [`SiteError::File`].
+    pub fn component(&self, name: &str, folder: &Path) -> Result<Vec<u8>, SiteError> {
+        if let Some(bytes) = embedded::plugin(name) {
+            return Ok(bytes.to_vec());
+        }
+        let path = folder.join(name);
+        if !path.is_file() {
+            let known: Vec<&str> = embedded::PLUGINS.iter().map(|(name, _)| *name).collect();
+            return Err(SiteError::NoPlugin { name: name.into(), known: known.join(", "), path });
+        }
+        read(&path)
+    }
+
+    /// Loads a component.
+    ///
+    /// # Errors
+    /// [`SiteError::Plugin`].
+    pub fn load(&self, name: &str, component: &[u8]) -> Result<Plugin, SiteError> {
+        self.engine.load(component).map_err(|error| SiteError::Plugin { name: name.into(), error })
+    }
+
+    /// Reads a release file with its policy, loads its plugin, checks its inputs and lays its process out.
+    /// `policy` overrides the policy that the release file names.
+    ///
+    /// # Errors
+    /// [`SiteError`]; nothing has happened.
+    pub async fn prepare(&self, path: &Path, policy: Option<&Path>) -> Result<Prepared, SiteError> {
+        let text = read_text(path)?;
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        let wrong = |error| SiteError::Release { path: path.to_owned(), text: text.clone(), error };
+        let release = ReleaseFile::parse(&text).map_err(wrong)?;
+        let component = self.component(&release.plugin, &folder)?;
+        let plugin = self.load(&release.plugin, &component)?;
+        let policy = match (policy, &release.policy) {
+            (Some(path), _) => Some(read_policy(path)?),
+            (None, Some(path)) => Some(read_policy(&folder.join(path))?),
+            (None, None) => None,
+        };
+        let description = plugin.describe().await?;
+        let (process, profile) = release.choose(&description).map_err(wrong)?;
+        let inputs = release.checked_inputs(process).map_err(wrong)?;
+        let graph = plugin.steps(&process.name, &profile, &inputs.to_string()).await?;
+        check(&graph)?;
+        Ok(Prepared { text: text.clone(), release, folder, plugin, component, policy, profile, inputs, graph })
+    }
+
+    /// Creates a run: its folder, its copies of what it depends on, and its journal with the first event.
+    ///
+    /// # Errors
+    /// [`SiteError::File`], [`SiteError::Journal`].
+    pub fn create(&self, prepared: &Prepared, begin: Beginning) -> Result<(Stored, Journal), SiteError> {
+        let folder = self.state.join("runs").join(&begin.run);
+        make(&folder)?;
+        let keep = |name: &str, text: &str| write(&folder.join(name), text.as_bytes());
+        keep("release.toml", &prepared.text)?;
+        if let Some(policy) = &prepared.policy {
+            keep("policy.toml", policy.text())?;
+        }
+        self.keep_component(prepared)?;
+        let manifest = prepared.plugin.manifest();
+        let header = Header {
+            format: FORMAT,
+            run: begin.run.clone(),
+            release: prepared.release.name.clone().unwrap_or_else(|| prepared.graph.title.clone()),
+            title: prepared.graph.title.clone(),
+            plugin: PluginIdentity {
+                name: manifest.name.clone(),
+                version: manifest.plugin_version.clone(),
+                digest: prepared.plugin.digest().to_owned(),
+            },
+            policy: prepared.policy.as_ref().map(|policy| policy.digest().to_owned()),
+            plan: None,
+            process: prepared.release.process.clone(),
+            profile: prepared.profile.clone(),
+            inputs: prepared.inputs.clone(),
+            graph: prepared.graph.steps.clone(),
+            pinned: begin.pinned,
+            identity: begin.identity,
+            world: begin.world,
+            started_by: begin.started_by,
+        };
+        let journal = Journal::create(folder.join("journal.sqlite"), header, begin.pinned)?;
+        let stored = Stored { name: begin.run, folder, policy: prepared.policy.clone() };
+        Ok((stored, journal))
+    }
+
+    fn keep_component(&self, prepared: &Prepared) -> Result<(), SiteError> {
+        let path = self.kept_component(prepared.plugin.digest());
+        if path.is_file() {
+            return Ok(());
+        }
+        if let Some(folder) = path.parent() {
+            make(folder)?;
+        }
+        write(&path, &prepared.component)
+    }
+
+    fn kept_component(&self, digest: &str) -> PathBuf {
+        self.state.join("plugins").join(format!("{}.wasm", digest.trim_start_matches("sha256:")))
+    }
+
+    /// The plugin a run began with.
+    ///
+    /// # Errors
+    /// [`SiteError::File`] when its component is gone, [`SiteError::Plugin`] when it is another one.
+    pub fn plugin_of(&self, header: &Header) -> Result<Plugin, SiteError> {
+        let path = self.kept_component(&header.plugin.digest);
+        let plugin = self.load(&header.plugin.name, &read(&path)?)?;
+        if plugin.digest() != header.plugin.digest {
+            let why = format!("its digest is {}, the run began with {}", plugin.digest(), header.plugin.digest);
+            return Err(SiteError::File { path, why });
+        }
+        Ok(plugin)
+    }
+
+    /// Finds a run by name, by an unambiguous beginning of it, or `@latest`.
+    ///
+    /// # Errors
+    /// [`SiteError::NoRun`], [`SiteError::Policy`], [`SiteError::File`].
+    pub fn find(&self, name: &str) -> Result<Stored, SiteError> {
+        let names = self.runs();
+        let found = match name {
+            "@latest" => names.last().cloned(),
+            exact if names.iter().any(|known| known == exact) => Some(exact.to_owned()),
+            start => {
+                let mut matching = names.iter().filter(|known| known.starts_with(start));
+                matching.next().filter(|_| matching.next().is_none()).cloned()
+            }
+        };
+        let Some(name) = found else {
+            let known = names.into_iter().rev().take(5).collect();
+            return Err(SiteError::NoRun { name: name.into(), known });
+        };
+        let folder = self.state.join("runs").join(&name);
+        let policy = folder.join("policy.toml");
+        let policy = if policy.is_file() { Some(read_policy(&policy)?) } else { None };
+        Ok(Stored { name, folder, policy })
+    }
+
+    /// Names of all runs, oldest first.
+    #[must_use]
+    pub fn runs(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.state.join("runs")) else { return Vec::new() };
+        let mut names: Vec<(std::time::SystemTime, String)> = entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().join("journal.sqlite").is_file())
+            .filter_map(|entry| {
+                let journal = std::fs::metadata(entry.path().join("release.toml")).ok()?;
+                Some((journal.modified().ok()?, entry.file_name().into_string().ok()?))
+            })
+            .collect();
+        names.sort();
+        names.into_iter().map(|(_, name)| name).collect()
+    }
+}
+
+/// What is pinned when a run begins.
+pub struct Beginning {
+    /// Its name.
+    pub run: String,
+    /// The time everything written carries.
+    pub pinned: DateTime<Utc>,
+    /// Whose name everything written carries.
+    pub identity: Identity,
+    /// Where effects land.
+    pub world: World,
+    /// Who started it.
+    pub started_by: String,
+}
+
+impl Stored {
+    /// The journal, for writing.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn journal(&self) -> Result<Journal, JournalError> {
+        Journal::open(self.folder.join("journal.sqlite"))
+    }
+
+    /// The journal, for reading.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn journal_read_only(&self) -> Result<Journal, JournalError> {
+        Journal::open_read_only(self.folder.join("journal.sqlite"))
+    }
+
+    /// Documents kept with the run.
+    ///
+    /// # Errors
+    /// [`SiteError::File`].
+    pub fn artefacts(&self) -> Result<Artefacts, SiteError> {
+        let path = self.folder.join("artefacts");
+        Artefacts::open(&path, ArtefactLimits::default()).map_err(|error| SiteError::File { path, why: error.to_string() })
+    }
+
+    /// Where steps have their scratch directories.
+    #[must_use]
+    pub fn scratch(&self) -> PathBuf {
+        self.folder.join("scratch")
+    }
+}
+
+/// What each step of a run may do: what the policy grants of what the manifest asks; without a policy, everything
+/// that it asks in a rehearsal and nothing in the world.
+#[must_use]
+pub fn grants(
+    plugin: &Plugin,
+    policy: Option<Arc<Policy>>,
+    header: &Header,
+) -> Arc<dyn Fn(&str) -> Grants + Send + Sync> {
+    let (plugin, process, world) = (plugin.clone(), header.process.clone(), header.world);
+    Arc::new(move |step| {
+        let scope = Scope { digest: plugin.digest(), process: &process, step };
+        match (&policy, world) {
+            (Some(policy), _) => Grants::of_policy(policy, plugin.manifest(), scope),
+            (None, World::Rehearsal) => Grants::of_manifest(plugin.manifest(), &process, step),
+            (None, World::Live) => {
+                let asked = Grants::of_manifest(plugin.manifest(), &process, step);
+                (0..asked.powers().len()).fold(asked, |fewer, _| fewer.without(0))
+            }
+        }
+    })
+}
+
+/// A name for a run: what is released, when, and what makes it differ from others of that second.
+#[must_use]
+pub fn run_name(title: &str, pinned: DateTime<Utc>, salt: &[u8]) -> String {
+    let words = title.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' });
+    let words: String = words.collect();
+    let words: Vec<&str> = words.split('-').filter(|word| !word.is_empty()).collect();
+    let mut name: String = words.join("-").chars().take(60).collect();
+    if name.is_empty() {
+        name.push_str("run");
+    }
+    let mut hash = Sha256::new();
+    hash.update(title.as_bytes());
+    hash.update(pinned.to_rfc3339().as_bytes());
+    hash.update(salt);
+    let hash = hex::encode(hash.finalize());
+    format!("{name}-{}-{}", pinned.format("%Y%m%d-%H%M%S"), &hash[..4])
+}
+
+/// A graph is only run when every step needs only steps before it and names are plain.
+fn check(graph: &Graph) -> Result<(), SiteError> {
+    let mut known = std::collections::BTreeSet::new();
+    let plain = |id: &str| {
+        !id.is_empty()
+            && id.len() <= 64
+            && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    for step in &graph.steps {
+        if !plain(&step.id) {
+            return Err(SiteError::Graph(format!("{:?} is no name of a step", step.id)));
+        }
+        if let Some(need) = step.needs.iter().find(|need| !known.contains(need.as_str())) {
+            return Err(SiteError::Graph(format!("{} needs {need}, which does not come before it", step.id)));
+        }
+        if !known.insert(step.id.as_str()) {
+            return Err(SiteError::Graph(format!("there are two steps {}", step.id)));
+        }
+    }
+    if graph.steps.is_empty() {
+        return Err(SiteError::Graph("it has no steps".into()));
+    }
+    Ok(())
+}
+
+fn read_policy(path: &Path) -> Result<Arc<Policy>, SiteError> {
+    let text = read_text(path)?;
+    Ok(Arc::new(Policy::parse(&path.display().to_string(), &text)?))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SiteError> {
+    std::fs::read(path).map_err(|error| SiteError::File { path: path.to_owned(), why: error.to_string() })
+}
+
+fn read_text(path: &Path) -> Result<String, SiteError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| SiteError::File { path: path.to_owned(), why: error.to_string() })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), SiteError> {
+    std::fs::write(path, bytes)
+        .map_err(|error| SiteError::File { path: path.to_owned(), why: error.to_string() })
+}
+
+fn make(path: &Path) -> Result<(), SiteError> {
+    std::fs::create_dir_all(path)
+        .map_err(|error| SiteError::File { path: path.to_owned(), why: error.to_string() })
+}
