@@ -1,10 +1,8 @@
 //! Files through the gate.
 
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::{CallResult, Gate};
-use crate::capability::{CapabilityError, Probe};
 use crate::operation::{Need, Operation};
 
 impl Gate {
@@ -37,21 +35,18 @@ impl Gate {
     /// # Errors
     /// Denied, or what the artefact folder says.
     pub async fn publish(&self, name: &str, media_type: &str, content: &[u8]) -> CallResult<()> {
-        let sha256 = hex::encode(Sha256::digest(content));
+        let artefacts = &self.parts.world.artefacts;
+        let wanted = artefacts.describe(name, media_type, content)?;
         let operation = Operation {
             function: "files.publish".into(),
             needs: vec![Need::Publish],
             summary: format!("keep {name}"),
-            request: json!({ "name": name, "media-type": media_type, "sha256": sha256 }),
+            request: json!({ "name": name, "media-type": media_type, "sha256": wanted.sha256 }),
         };
-        let artefacts = &self.parts.world.artefacts;
-        let probe = || async {
-            let there = artefacts.holds(name, &sha256)?;
-            Ok::<_, CapabilityError>(if there { Probe::Present(()) } else { Probe::Absent })
-        };
-        let perform = || async { artefacts.publish(name, content).map(drop) };
-        self.ensure(&operation, probe, perform).await?;
-        let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
-        self.written(self.parts.recorder.artefact(&self.parts.step, name, media_type, size, &sha256))
+        let probe = || async { artefacts.probe(&wanted) };
+        let perform = || async { artefacts.publish(name, media_type, content) };
+        let kept = self.ensure(&operation, probe, perform).await?;
+        let recorder = &self.parts.recorder;
+        self.written(recorder.artefact(&self.parts.step, name, media_type, kept.size, &kept.sha256))
     }
 }

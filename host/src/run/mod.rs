@@ -11,7 +11,7 @@ use chrono::{DateTime, Duration, Utc};
 use thiserror::Error;
 use tokio::task::JoinSet;
 
-use crate::capability::files::Scratch;
+use crate::capability::files::{Scratch, ScratchLimits};
 use crate::clock::Clock;
 use crate::engine::{Ambience, Context, Outcome, Plugin, StepFault};
 use crate::function::Class;
@@ -221,7 +221,7 @@ impl Runner {
     fn gate(&self, state: &RunState, step: &str) -> Result<Gate, RunError> {
         let header = state.header();
         let scratch =
-            Scratch::create(&self.parts.scratch).map_err(|error| RunError::Scratch(error.to_string()))?;
+            Scratch::create(&self.parts.scratch, ScratchLimits::default()).map_err(|error| RunError::Scratch(error.to_string()))?;
         Ok(Gate::new(GateParts {
             run: header.run.clone(),
             step: step.into(),
