@@ -85,9 +85,14 @@ fn cargo(workspace: &Path) -> Command {
     let mut command = Command::new(variable("CARGO"));
     command.current_dir(workspace);
     for (name, _) in env::vars() {
-        let outer = name.starts_with("CARGO_") && !matches!(name.as_str(), "CARGO_HOME" | "CARGO_NET_OFFLINE");
-        let flags = matches!(name.as_str(), "RUSTFLAGS" | "RUSTDOCFLAGS" | "RUSTC_WRAPPER" | "RUSTC_WORKSPACE_WRAPPER");
-        if outer || flags || matches!(name.as_str(), "TARGET" | "HOST" | "OUT_DIR" | "PROFILE" | "OPT_LEVEL") {
+        let outer =
+            name.starts_with("CARGO_") && !matches!(name.as_str(), "CARGO_HOME" | "CARGO_NET_OFFLINE");
+        let flags = matches!(
+            name.as_str(),
+            "RUSTFLAGS" | "RUSTDOCFLAGS" | "RUSTC_WRAPPER" | "RUSTC_WORKSPACE_WRAPPER"
+        );
+        if outer || flags || matches!(name.as_str(), "TARGET" | "HOST" | "OUT_DIR" | "PROFILE" | "OPT_LEVEL")
+        {
             command.env_remove(name);
         }
     }

@@ -100,15 +100,8 @@ impl GitHubArea {
     }
 
     /// All parts.
-    pub const ALL: [Self; 7] = [
-        Self::Read,
-        Self::Pulls,
-        Self::Merge,
-        Self::Comments,
-        Self::Issues,
-        Self::Releases,
-        Self::Dispatch,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Read, Self::Pulls, Self::Merge, Self::Comments, Self::Issues, Self::Releases, Self::Dispatch];
 }
 
 /// A call that goes through the gate.

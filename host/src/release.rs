@@ -98,7 +98,8 @@ impl ReleaseFile {
         let file: Self = toml::from_str(text)
             .map_err(|error| SourceError::new(error.message().to_owned()).at(error.span()))?;
         if file.version != VERSION {
-            let error = SourceError::new(format!("version {} of release files is not known here", file.version));
+            let error =
+                SourceError::new(format!("version {} of release files is not known here", file.version));
             let at = text.find("version").map(|at| at..at + "version".len());
             return Err(error.at(at).hint(format!("this host reads version = {VERSION}")));
         }
@@ -140,7 +141,8 @@ impl ReleaseFile {
             };
             checked.insert(name.clone(), converted(input, value)?);
         }
-        let missing = process.inputs.iter().find(|input| input.required && !checked.contains_key(&input.name));
+        let missing =
+            process.inputs.iter().find(|input| input.required && !checked.contains_key(&input.name));
         if let Some(input) = missing {
             return Err(SourceError::new(format!("the input {:?} is missing", input.name))
                 .hint(format!("{}: {}", input.name, input.summary)));
@@ -183,7 +185,8 @@ fn converted(input: &Input, value: &toml::Value) -> Result<Value, SourceError> {
         return Err(SourceError::new(format!("the input {:?} must be {wanted}", input.name))
             .hint(format!("{}: {}", input.name, input.summary)));
     }
-    serde_json::to_value(value).map_err(|error| SourceError::new(format!("the input {:?}: {error}", input.name)))
+    serde_json::to_value(value)
+        .map_err(|error| SourceError::new(format!("the input {:?}: {error}", input.name)))
 }
 
 #[cfg(test)]
@@ -191,7 +194,8 @@ mod tests {
     use super::*;
 
     fn process() -> Process {
-        let input = |name: &str, kind, required| Input { name: name.into(), kind, required, summary: "…".into() };
+        let input =
+            |name: &str, kind, required| Input { name: name.into(), kind, required, summary: "…".into() };
         Process {
             name: "release".into(),
             summary: String::new(),
@@ -232,7 +236,8 @@ mod tests {
 
     #[test]
     fn wrong_files_say_where() {
-        for text in ["version = 1\nplugin = ", "version = 2\nplugin = \"p\"\nprocess = \"x\"", "versoin = 1"] {
+        for text in ["version = 1\nplugin = ", "version = 2\nplugin = \"p\"\nprocess = \"x\"", "versoin = 1"]
+        {
             assert!(ReleaseFile::parse(text).unwrap_err().span.is_some(), "{text}");
         }
     }

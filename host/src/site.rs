@@ -192,7 +192,17 @@ impl Site {
         let inputs = release.checked_inputs(process).map_err(wrong)?;
         let graph = plugin.steps(&process.name, &profile, &inputs.to_string()).await?;
         check(&graph)?;
-        Ok(Prepared { text: text.clone(), release, folder, plugin, component, policy, profile, inputs, graph })
+        Ok(Prepared {
+            text: text.clone(),
+            release,
+            folder,
+            plugin,
+            component,
+            policy,
+            profile,
+            inputs,
+            graph,
+        })
     }
 
     /// Creates a run: its folder, its copies of what it depends on, and its journal with the first event.
@@ -258,7 +268,8 @@ impl Site {
         let path = self.kept_component(&header.plugin.digest);
         let plugin = self.load(&header.plugin.name, &read(&path)?)?;
         if plugin.digest() != header.plugin.digest {
-            let why = format!("its digest is {}, the run began with {}", plugin.digest(), header.plugin.digest);
+            let why =
+                format!("its digest is {}, the run began with {}", plugin.digest(), header.plugin.digest);
             return Err(SiteError::File { path, why });
         }
         Ok(plugin)
@@ -342,7 +353,8 @@ impl Stored {
     /// [`SiteError::File`].
     pub fn artefacts(&self) -> Result<Artefacts, SiteError> {
         let path = self.folder.join("artefacts");
-        Artefacts::open(&path, ArtefactLimits::default()).map_err(|error| SiteError::File { path, why: error.to_string() })
+        Artefacts::open(&path, ArtefactLimits::default())
+            .map_err(|error| SiteError::File { path, why: error.to_string() })
     }
 
     /// Where steps have their scratch directories.
@@ -377,7 +389,9 @@ pub fn grants(
 /// A name for a run: what is released, when, and what makes it differ from others of that second.
 #[must_use]
 pub fn run_name(title: &str, pinned: DateTime<Utc>, salt: &[u8]) -> String {
-    let words = title.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' });
+    let words = title
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' });
     let words: String = words.collect();
     let words: Vec<&str> = words.split('-').filter(|word| !word.is_empty()).collect();
     let mut name: String = words.join("-").chars().take(60).collect();

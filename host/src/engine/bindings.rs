@@ -1,5 +1,10 @@
 //! The host side of the world `castoff:process/plugin`, generated from `wit/`.
-#![allow(missing_docs, clippy::all, unreachable_pub, reason = "generated from wit/, which documents every item")]
+#![allow(
+    missing_docs,
+    clippy::all,
+    unreachable_pub,
+    reason = "generated from wit/, which documents every item"
+)]
 
 wasmtime::component::bindgen!({
     path: [

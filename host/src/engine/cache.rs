@@ -67,7 +67,10 @@ impl Slot {
         self.tag(content)?.verify_slice(tag).ok()?;
         // SAFETY: the keyed hash shows that this very host wrote the content as `Component::serialize` gave it, for
         // this component and this build of the engine; nobody else holds the key.
-        #[expect(unsafe_code, reason = "loading machine code that this host compiled is the point of the cache")]
+        #[expect(
+            unsafe_code,
+            reason = "loading machine code that this host compiled is the point of the cache"
+        )]
         unsafe { Component::deserialize(engine, content) }.ok()
     }
 

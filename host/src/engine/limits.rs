@@ -111,7 +111,9 @@ impl ResourceLimiter for Meter {
 /// A trap in words for whoever wrote the plugin.
 pub(super) fn explain(error: &wasmtime::Error) -> String {
     let reason = match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => "it used up its fuel: an endless loop, or a limit that is too low".to_owned(),
+        Some(Trap::OutOfFuel) => {
+            "it used up its fuel: an endless loop, or a limit that is too low".to_owned()
+        }
         Some(Trap::StackOverflow) => "its call stack overflowed".to_owned(),
         Some(trap) => trap.to_string(),
         None => format!("{error:#}"),

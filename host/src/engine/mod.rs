@@ -137,8 +137,10 @@ impl Engine {
         let inner = wasmtime::Engine::new(&settings).map_err(engine)?;
         let mut linker = Linker::new(&inner);
         wasi::link(&mut linker).map_err(engine)?;
-        bindings::Plugin::add_to_linker::<_, wasmtime::component::HasSelf<StepState>>(&mut linker, |state| state)
-            .map_err(engine)?;
+        bindings::Plugin::add_to_linker::<_, wasmtime::component::HasSelf<StepState>>(&mut linker, |state| {
+            state
+        })
+        .map_err(engine)?;
         let ticker = Arc::new(ticker::Ticker::start(&inner));
         Ok(Self { inner, linker: Arc::new(linker), config: Arc::new(config), _ticker: ticker })
     }
@@ -234,7 +236,9 @@ impl Plugin {
         let mut call = self.instance(None, PURE).await?;
         let guest = call.guest();
         let laid_out = guest.call_steps(&mut call.store, process, profile, inputs).await;
-        call.finish(laid_out)?.map(describe::graph).map_err(|error| StepFault::Reported(describe::reported(error)))
+        call.finish(laid_out)?
+            .map(describe::graph)
+            .map_err(|error| StepFault::Reported(describe::reported(error)))
     }
 
     /// Runs a step through a gate.
@@ -264,8 +268,11 @@ impl Plugin {
         store.set_hostcall_fuel(limits.copies);
         store.set_fuel(limits.fuel).map_err(|error| StepFault::Host(error.to_string()))?;
         store.epoch_deadline_async_yield_and_update(1);
-        let plugin =
-            self.pre.instantiate_async(&mut store).await.map_err(|error| StepFault::Guest(limits::explain(&error)))?;
+        let plugin = self
+            .pre
+            .instantiate_async(&mut store)
+            .await
+            .map_err(|error| StepFault::Guest(limits::explain(&error)))?;
         Ok(Call { store, plugin })
     }
 }

@@ -3,9 +3,9 @@
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::Ambience;
 use super::limits::{Limits, Meter};
 use super::wasi::{self, Output};
-use super::Ambience;
 use crate::gate::{CallError, Gate};
 
 /// Data of a store; one store for one call of a guest.

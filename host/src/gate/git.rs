@@ -53,7 +53,13 @@ fn short(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
 }
 
-fn pushing(function: &str, slug: &Slug, names: &[&str], summary: String, request: serde_json::Value) -> Operation {
+fn pushing(
+    function: &str,
+    slug: &Slug,
+    names: &[&str],
+    summary: String,
+    request: serde_json::Value,
+) -> Operation {
     let mut needs = vec![Need::GitRead { repository: slug.clone() }];
     needs.extend(
         names.iter().map(|name| Need::GitPush { repository: slug.clone(), reference: (*name).into() }),
@@ -222,9 +228,9 @@ impl Gate {
     ) -> CallResult<Commit> {
         let slug = &repository.slug;
         let identity = self.parts.identity.clone();
-        let message = if sign_off { signed_off(message, &identity.name, &identity.email) } else { message.into() };
-        let spec =
-            CommitSpec { parents, changes, message, identity, time: self.parts.pinned.timestamp() };
+        let message =
+            if sign_off { signed_off(message, &identity.name, &identity.email) } else { message.into() };
+        let spec = CommitSpec { parents, changes, message, identity, time: self.parts.pinned.timestamp() };
         let call = self.parts.world.git.build_commit(slug, &spec);
         self.read(&reading("build-commit", slug), call).await
     }
@@ -258,7 +264,9 @@ impl Gate {
         let probe = || async {
             match current().await? {
                 Some(found) if found == commit => Ok(Probe::Present(())),
-                found => self.may_move(slug, name, found.as_deref(), commit, rule).await.map(|()| Probe::Absent),
+                found => {
+                    self.may_move(slug, name, found.as_deref(), commit, rule).await.map(|()| Probe::Absent)
+                }
             }
         };
         let perform = || async {
@@ -355,7 +363,11 @@ impl Gate {
             let missing: Vec<RefUpdate> = objects
                 .iter()
                 .filter(|(name, _)| !found.iter().any(|reference| &reference.name == name))
-                .map(|(name, object)| RefUpdate { name: name.clone(), object: object.clone(), expected: None })
+                .map(|(name, object)| RefUpdate {
+                    name: name.clone(),
+                    object: object.clone(),
+                    expected: None,
+                })
                 .collect();
             git.push(slug, &missing).await
         };
@@ -370,8 +382,14 @@ impl Gate {
                 (None, _) => reference.commit.clone(),
                 (Some(message), Some(name)) => {
                     let (identity, time) = (&self.parts.identity, self.parts.pinned.timestamp());
-                    let build =
-                        self.parts.world.git.build_tag(slug, name, &reference.commit, message, identity, time);
+                    let build = self.parts.world.git.build_tag(
+                        slug,
+                        name,
+                        &reference.commit,
+                        message,
+                        identity,
+                        time,
+                    );
                     self.timed(crate::capability::Outcome::Nothing, build).await?
                 }
                 (Some(_), None) => {

@@ -165,7 +165,13 @@ impl Gate {
     ///
     /// # Errors
     /// Denied, or what the back end says.
-    pub async fn ensure_comment(&self, slug: &Slug, number: u64, key: &str, body: &str) -> CallResult<String> {
+    pub async fn ensure_comment(
+        &self,
+        slug: &Slug,
+        number: u64,
+        key: &str,
+        body: &str,
+    ) -> CallResult<String> {
         checked_key(key)?;
         let (marker, body) = (marker(key), marked(body, key));
         let operation = writing(
@@ -302,7 +308,9 @@ impl Gate {
         let github = &self.parts.world.github;
         let probe = || async {
             Ok(match github.release_of_tag(slug, tag).await? {
-                Some(release) if release.prerelease == prerelease && !release.draft => Probe::Present(release),
+                Some(release) if release.prerelease == prerelease && !release.draft => {
+                    Probe::Present(release)
+                }
                 Some(_) => Probe::Absent,
                 None => return Err(CapabilityError::not_found(format!("release {tag} of {slug}"))),
             })

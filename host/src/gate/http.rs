@@ -33,7 +33,9 @@ impl Gate {
     /// Denied, unsettled, invalid, or what the back end says.
     pub async fn send(&self, key: &str, request: &Request) -> CallResult<Response> {
         if !matches!(request.method.as_str(), "POST" | "PUT" | "PATCH" | "DELETE") {
-            return Err(CapabilityError::invalid(format!("{} changes nothing; use fetch", request.method)).into());
+            return Err(
+                CapabilityError::invalid(format!("{} changes nothing; use fetch", request.method)).into()
+            );
         }
         let operation = described("send", Some(key), request);
         // Declared done by a person: there is no response to hand on, so an empty one that says why.

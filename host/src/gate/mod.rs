@@ -137,7 +137,14 @@ pub trait Recorder: Send + Sync {
     ///
     /// # Errors
     /// A message, when the journal cannot be written.
-    fn artefact(&self, step: &str, name: &str, media_type: &str, size: u64, sha256: &str) -> Result<(), String>;
+    fn artefact(
+        &self,
+        step: &str,
+        name: &str,
+        media_type: &str,
+        size: u64,
+        sha256: &str,
+    ) -> Result<(), String>;
 }
 
 /// Whoever watches a run: sees events once they are durable, and what never enters the journal.
@@ -362,8 +369,9 @@ impl Gate {
         self.allow(operation)?;
         match self.parts.recorder.recorded(&self.parts.step, operation) {
             Recorded::Done(value) => {
-                return serde_json::from_value(value)
-                    .map_err(|error| self.fatally(format!("the journal holds another kind of result: {error}")));
+                return serde_json::from_value(value).map_err(|error| {
+                    self.fatally(format!("the journal holds another kind of result: {error}"))
+                });
             }
             Recorded::AssumedDone => return Ok(assumed),
             Recorded::Open(_) => return Err(CallError::Unsettled(operation.summary.clone())),

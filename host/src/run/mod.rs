@@ -12,10 +12,9 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 
 use crate::capability::files::{Scratch, ScratchLimits};
-use crate::clock::Clock;
 use crate::engine::{Ambience, Context, Outcome, Plugin, StepFault};
 use crate::function::Class;
-use crate::gate::{CallLimits, Capabilities, Gate, GateParts, Pause, Watcher};
+use crate::gate::{CallLimits, Capabilities, Gate, GateParts, Pause};
 use crate::journal::{Event, Journal, JournalError, RunState, Status, Verdict, Wait};
 use crate::policy::Grants;
 
@@ -140,11 +139,11 @@ impl Runner {
 
     fn stop(&self, state: &RunState) -> Stop {
         let wanted = self.wanted(state);
-        let due = state.steps().filter(|step| wanted.contains(&step.node.id)).filter_map(|step| {
-            match &step.status {
-                Status::Waiting { wait } => Some(due(wait, self.last_look(&step.node.id))),
-                _ => None,
-            }
+        let due = state.steps().filter(|step| wanted.contains(&step.node.id)).filter_map(|step| match &step
+            .status
+        {
+            Status::Waiting { wait } => Some(due(wait, self.last_look(&step.node.id))),
+            _ => None,
         });
         Stop { verdict: state.verdict(), next: due.min() }
     }
@@ -220,8 +219,8 @@ impl Runner {
 
     fn gate(&self, state: &RunState, step: &str) -> Result<Gate, RunError> {
         let header = state.header();
-        let scratch =
-            Scratch::create(&self.parts.scratch, ScratchLimits::default()).map_err(|error| RunError::Scratch(error.to_string()))?;
+        let scratch = Scratch::create(&self.parts.scratch, ScratchLimits::default())
+            .map_err(|error| RunError::Scratch(error.to_string()))?;
         Ok(Gate::new(GateParts {
             run: header.run.clone(),
             step: step.into(),
@@ -282,7 +281,12 @@ impl Runner {
                 let waited = now - since;
                 if wait.timeout > 0 && waited >= Duration::seconds(i64::from(wait.timeout)) {
                     let message = format!("waited {} for: {}", span(waited), wait.summary);
-                    return Event::Failed { step: step_id(), error: "timeout".into(), message, retryable: false };
+                    return Event::Failed {
+                        step: step_id(),
+                        error: "timeout".into(),
+                        message,
+                        retryable: false,
+                    };
                 }
                 let wait = Wait {
                     condition: wait.on,

@@ -1,5 +1,10 @@
 //! The generated bindings of the world `castoff:process/plugin`, made once for every plugin.
-#![allow(missing_docs, clippy::all, unreachable_pub, reason = "generated from wit/, which documents every item")]
+#![allow(
+    missing_docs,
+    clippy::all,
+    unreachable_pub,
+    reason = "generated from wit/, which documents every item"
+)]
 
 wit_bindgen::generate!({
     path: [

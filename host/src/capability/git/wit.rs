@@ -44,7 +44,8 @@ impl wit::HostRepository for StepState {
 
     async fn references(&mut self, this: Resource<Repository>, glob: String) -> Answer<Vec<wit::Reference>> {
         let (gate, repository) = (tried!(self.gate()), self.table.get(&this)?.clone());
-        let glob = tried!(RefPattern::parse(&glob).map_err(|error| CapabilityError::invalid(error.to_string())));
+        let glob =
+            tried!(RefPattern::parse(&glob).map_err(|error| CapabilityError::invalid(error.to_string())));
         let found = tried!(gate.references(&repository, &glob).await);
         let reference = |found: super::Reference| wit::Reference {
             name: found.name,
@@ -148,8 +149,7 @@ impl wit::HostRepository for StepState {
     ) -> Answer<wit::Commit> {
         let (gate, repository) = (tried!(self.gate()), self.table.get(&this)?.clone());
         let changes = tried!(spec.changes.into_iter().map(change).collect::<Result<Vec<_>, _>>());
-        let built =
-            gate.build_commit(&repository, spec.parents, changes, &spec.message, spec.sign_off).await;
+        let built = gate.build_commit(&repository, spec.parents, changes, &spec.message, spec.sign_off).await;
         answer(built.map(commit))
     }
 

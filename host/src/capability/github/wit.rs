@@ -1,8 +1,8 @@
 //! Translation between the `castoff:github` bindings and the gate.
 
 use super::{
-    AssetSpec, CheckState, Issue, MergeMethod, Permission, PullFilter, PullRequest, PullSpec, PullState, Release,
-    ReleaseSpec,
+    AssetSpec, CheckState, Issue, MergeMethod, Permission, PullFilter, PullRequest, PullSpec, PullState,
+    Release, ReleaseSpec,
 };
 use crate::capability::wit::{Answer, answer, tried};
 use crate::capability::{CapabilityError, Slug};
