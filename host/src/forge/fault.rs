@@ -1,22 +1,31 @@
 //! Faults a test plans: which requests fail, and how.
 
+use serde::{Deserialize, Serialize};
+
 use super::reply::{Call, Reply, glob};
 
 /// Makes matching requests fail.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Matching requests that pass first.
+    #[serde(default)]
     pub skip: u64,
-    /// Requests that fail after those.
+    /// Requests that fail after those; one when absent.
+    #[serde(default = "once")]
     pub times: u64,
     /// Method; any when absent.
     pub method: Option<String>,
     /// Glob over the host; any when absent.
     pub host: Option<String>,
-    /// Glob over the path without query; any when absent.
+    /// Glob over the path as sent, without query; any when absent.
     pub path: Option<String>,
     /// How they fail.
     pub kind: FaultKind,
+}
+
+fn once() -> u64 {
+    1
 }
 
 impl Fault {
@@ -54,7 +63,8 @@ impl Fault {
 }
 
 /// How a request fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
     /// This status, and nothing happened.
     ErrorBefore(u16),

@@ -18,12 +18,13 @@ const UPDATE_HOOK: &str = r#"#!/bin/sh
 # ref old new
 tab="$(printf '\t')"
 printf '%s\n' "$CASTOFF_FORGE_REFUSED" | while IFS="$tab" read -r ref kind why; do
-  [ "$ref" = "$1" ] || continue
+  case "$1" in $ref) ;; *) continue ;; esac
   case "$kind" in
     always) ;;
     rewrite)
       case "$2" in *[!0]*) ;; *) continue ;; esac
       case "$3" in *[!0]*) git merge-base --is-ancestor "$2" "$3" && continue ;; *) continue ;; esac ;;
+    existing) case "$2" in *[!0]*) ;; *) continue ;; esac ;;
     delete) case "$3" in *[!0]*) continue ;; esac ;;
   esac
   echo "error: GH006: Protected branch update failed for $ref." >&2

@@ -1,7 +1,7 @@
 //! Branch protection: what a change of a ref, a push or a merge has to satisfy.
 
 use super::git;
-use super::reply::{Call, Reply};
+use super::reply::{Call, Reply, glob};
 use super::state::{Guard, Issue, Pull, Repo, State};
 use super::world::Permission;
 
@@ -13,6 +13,9 @@ pub(crate) enum Change {
     Rewrite,
     Delete,
 }
+
+/// Why a protected tag refuses.
+const IMMUTABLE: &str = "Cannot change this protected tag";
 
 /// Why a locked branch refuses.
 pub(crate) const LOCKED: &str = "Cannot change this locked branch";
@@ -41,6 +44,10 @@ pub(crate) fn refusal(
 ) -> Option<String> {
     if name.starts_with("refs/pull/") {
         return Some("refusing to update a hidden ref".into());
+    }
+    if let Some(tag) = name.strip_prefix("refs/tags/") {
+        let immutable = repo.immutable_tags.as_ref().is_some_and(|pattern| glob(pattern, tag));
+        return (immutable && change != Change::Create).then(|| IMMUTABLE.into());
     }
     let guard = repo.protections.get(name.strip_prefix("refs/heads/")?)?;
     if guard.lock_branch {
@@ -95,6 +102,9 @@ pub(crate) fn hook_rules(state: &State, repo: &Repo, login: Option<&str>) -> Str
                 lines.push(format!("{name}\t{kind}\t{why}"));
             }
         }
+    }
+    if let Some(pattern) = &repo.immutable_tags {
+        lines.push(format!("refs/tags/{pattern}\texisting\t{IMMUTABLE}"));
     }
     lines.join("\n")
 }

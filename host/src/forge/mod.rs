@@ -104,10 +104,14 @@ impl Forge {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
         let (place, base) = (dir.to_owned(), url.clone());
+        let faults = world.faults.clone();
         let state = tokio::task::spawn_blocking(move || build(world, &place, base, clock))
             .await
             .map_err(|_| ForgeError::World("building it failed".into()))??;
         let core = Arc::new(Core { state: Mutex::new(state), faults: Mutex::default() });
+        for fault in faults {
+            core.faults().add(fault);
+        }
         let router = axum::Router::new().fallback(server::handle).with_state(Arc::clone(&core));
         let service = router.into_make_service_with_connect_info::<server::Cut>();
         let server = tokio::spawn(async move {

@@ -50,6 +50,7 @@ pub(crate) fn blank(state: &mut State, owner: &str, name: &str, default_branch: 
         comments: BTreeMap::new(),
         releases: BTreeMap::new(),
         protections: BTreeMap::new(),
+        immutable_tags: None,
         statuses: Vec::new(),
         check_runs: Vec::new(),
         runs: Vec::new(),
@@ -90,6 +91,7 @@ pub(crate) fn repository(state: &mut State, seed: &Repository) -> Result<(), For
     let mut repo = blank(state, owner, name, &default_branch);
     repo.description.clone_from(&seed.description);
     repo.private = seed.private;
+    repo.immutable_tags.clone_from(&seed.immutable_tags);
     repo.fork_of = seed.fork_of.as_ref().map(|parent| parent.to_lowercase());
     let sources = [seed.source.clone(), repo.fork_of.as_ref().map(|parent| state.repo_dir(parent))];
     for source in sources.into_iter().flatten() {

@@ -366,16 +366,27 @@ fn api(state: &mut State, call: &Call) -> Reply {
     if asked.method == "HEAD" {
         asked.method = "GET".into();
     }
+    // Addresses in answers name the forge as the caller does, so that clients send their token there again.
+    let own = std::mem::take(&mut state.url);
+    state.url = face(call).unwrap_or_else(|| own.clone());
     let reply = if call.path == "/graphql" {
         graphql::answer(state, &asked)
     } else {
         rest::answer(state, &asked).unwrap_or_else(|reply| reply)
     };
+    state.url = own;
     let reply = cached(&asked, reply);
     if !free && !(reply.status == 304 && call.user.is_some()) {
         rate::spend(state, call);
     }
     decorate(state, call, reply)
+}
+
+/// The address of a caller that knows the forge by GitHub's own name for local servers.
+fn face(call: &Call) -> Option<String> {
+    let local = call.host == "github.localhost" || call.host.ends_with(".github.localhost");
+    let port = call.header("host").rsplit_once(':').map(|(_, port)| format!(":{port}")).unwrap_or_default();
+    local.then(|| format!("http://github.localhost{port}"))
 }
 
 /// Adds the entity tag of a read, and answers 304 when the caller has it.

@@ -71,6 +71,8 @@ pub(crate) struct Repo {
     pub(crate) comments: BTreeMap<u64, Comment>,
     pub(crate) releases: BTreeMap<u64, Release>,
     pub(crate) protections: BTreeMap<String, Guard>,
+    /// Glob over tags that never change.
+    pub(crate) immutable_tags: Option<String>,
     pub(crate) statuses: Vec<Status>,
     pub(crate) check_runs: Vec<CheckRun>,
     pub(crate) runs: Vec<Run>,

@@ -3,9 +3,13 @@
 //! Unknown fields fail the whole query, as GitHub's validation does; what cannot be found is null with an error of type
 //! `NOT_FOUND` beside the data.
 
+mod connection;
 mod execute;
+mod mutation;
 mod object;
 mod parse;
+mod pull;
+mod repository;
 
 use serde_json::{Value, json};
 

@@ -141,7 +141,7 @@ pub(crate) fn put(state: &State, call: &Call, key: &str, path: &str) -> Outcome 
     check_sha(path, text(&body, "sha"), old.as_ref(), deletes)?;
     let full = format!("refs/heads/{branch}");
     if let Some(why) = guard::refusal(state, repo, call.user.as_deref(), &full, Change::Update) {
-        return Err(Reply::error(409, &format!("Could not update file: {why}")));
+        return Err(conflict(&format!("Could not update file: {why}")));
     }
     let mut update = TreeUpdateBuilder::new();
     if deletes {
@@ -179,6 +179,16 @@ fn missing(field: &str) -> Reply {
     Reply::unprocessable(&format!("Invalid request.\n\n\"{field}\" wasn't supplied."))
 }
 
+/// A 409. GitHub describes it as exactly one of a plain error and a rule violation, and only `metadata` tells them
+/// apart: without any it is a plain error.
+fn conflict(why: &str) -> Reply {
+    let body = json!({
+        "message": why, "documentation_url": "https://docs.github.com/rest/repos/contents", "status": "409",
+        "metadata": null,
+    });
+    Reply::json(409, &body)
+}
+
 /// A change has to name the blob it replaces: none or a wrong one is a lost update.
 fn check_sha(
     path: &str,
@@ -192,7 +202,7 @@ fn check_sha(
         (_, None) => Err(Reply::not_found()),
         (None, Some(_)) => Err(missing("sha")),
         (Some(given), Some(old)) if old.id().to_string() == given => Ok(()),
-        (Some(given), Some(_)) => Err(Reply::error(409, &format!("{path} does not match {given}"))),
+        (Some(given), Some(_)) => Err(conflict(&format!("{path} does not match {given}"))),
     }
 }
 

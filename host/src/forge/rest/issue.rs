@@ -37,22 +37,47 @@ pub(crate) fn blank(
     }
 }
 
+/// What a new issue consists of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewIssue {
+    pub(crate) title: String,
+    pub(crate) body: Option<String>,
+    pub(crate) user: String,
+    pub(crate) milestone: Option<u64>,
+    pub(crate) labels: Vec<String>,
+    pub(crate) assignees: Vec<String>,
+}
+
+/// Opens an issue; rules about opened issues start to run.
+pub(crate) fn open(state: &mut State, key: &str, new: NewIssue) -> Result<u64, Reply> {
+    let (id, now) = (state.fresh_id(), state.now());
+    let number = state.repo_mut(key)?.take_number();
+    let mut issue = blank(id, number, &new.title, new.body, &new.user, now);
+    issue.assignees = new.assignees;
+    issue.milestone = new.milestone;
+    issue.labels = ensure_labels(state, key, new.labels)?;
+    state.repo_mut(key)?.issues.insert(number, issue);
+    people::cause(state, Trigger::IssueOpened, key, &Subject::Issue(number));
+    Ok(number)
+}
+
 /// `POST issues`. Labels, assignees and milestone need triage rights and are dropped without them, as on GitHub.
 pub(crate) fn create(state: &mut State, call: &Call, key: &str, login: &str) -> Outcome {
     let body = call.json()?;
     let title = required(&body, "Issue", "title")?.to_owned();
     let allowed = state.permission(Some(login), state.repo(key)?) >= Permission::Triage;
-    let milestone = milestone_of(state.repo(key)?, &body)?;
-    let (id, now) = (state.fresh_id(), state.now());
-    let number = state.repo_mut(key)?.take_number();
-    let mut issue = blank(id, number, &title, text(&body, "body"), login, now);
-    if allowed {
-        issue.assignees = strings(&body, "assignees").unwrap_or_default();
-        issue.milestone = milestone;
-        issue.labels = ensure_labels(state, key, strings(&body, "labels").unwrap_or_default())?;
+    let mut new = NewIssue {
+        title,
+        body: text(&body, "body"),
+        user: login.to_owned(),
+        milestone: milestone_of(state.repo(key)?, &body)?,
+        labels: strings(&body, "labels").unwrap_or_default(),
+        assignees: strings(&body, "assignees").unwrap_or_default(),
+    };
+    if !allowed {
+        new = NewIssue { milestone: None, labels: Vec::new(), assignees: Vec::new(), ..new };
     }
-    state.repo_mut(key)?.issues.insert(number, issue);
-    people::cause(state, Trigger::IssueOpened, key, &Subject::Issue(number));
+    let number = open(state, key, new)?;
     let repo = state.repo(key)?;
     let place = format!("{}/issues/{number}", shape::api(state, repo));
     Ok(Reply::json(201, &shape::issue(state, repo, repo.issue(number)?)).with("location", place))

@@ -241,6 +241,8 @@ fn others(state: &mut State, call: &Call, key: &str, rest: &[&str]) -> Outcome {
         ("POST", ["actions", "workflows", name, "dispatches"]) => {
             action::workflow_dispatch(state, call, key, name, login(call)?)
         }
+        ("GET", ["actions", "workflows"]) => action::workflows(state, call, key),
+        ("GET", ["actions", "workflows", name]) => action::workflow(state, key, name),
         ("GET", ["actions", "workflows", name, "runs"]) => action::list(state, call, key, Some(name)),
         ("GET", ["actions", "runs"]) => action::list(state, call, key, None),
         ("GET", ["actions", "runs", id]) => action::get(state, key, number(id)?),

@@ -147,7 +147,8 @@ pub(crate) fn issues(state: &State, call: &Call) -> Outcome {
         .iter()
         .map(|(repo, issue)| {
             let mut value = shape::issue(state, repo, issue);
-            shape::merge(&mut value, json!({"score": 1.0}));
+            let body = issue.body.clone().unwrap_or_default();
+            shape::merge(&mut value, json!({"score": 1.0, "body": body}));
             value
         })
         .collect();

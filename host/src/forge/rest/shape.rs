@@ -190,8 +190,31 @@ pub(crate) fn label(state: &State, repo: &Repo, label: &Label) -> Value {
     })
 }
 
+/// Labels inside issues and pull requests; there the description is always a text.
 fn labels(state: &State, repo: &Repo, issue: &Issue) -> Vec<Value> {
-    issue.labels.iter().filter_map(|name| repo.label(name)).map(|found| label(state, repo, found)).collect()
+    let known = issue.labels.iter().filter_map(|name| repo.label(name));
+    known
+        .map(|found| {
+            let mut value = label(state, repo, found);
+            merge(&mut value, json!({"description": found.description.clone().unwrap_or_default()}));
+            value
+        })
+        .collect()
+}
+
+/// The head's repository. GitHub describes it as an object always: a fork that has gone, or that the world does not
+/// hold, is shown as the copy it was.
+fn head_repo(state: &State, base: &Repo, pull: &Pull, viewer: Option<&str>) -> Value {
+    if let Some(found) = state.repos.get(&pull.head_repo) {
+        return repo(state, found, viewer, false);
+    }
+    let gone = Repo {
+        key: pull.head_repo.clone(),
+        owner: pull.head_owner.clone(),
+        fork_of: Some(base.key.clone()),
+        ..base.clone()
+    };
+    repo(state, &gone, viewer, false)
 }
 
 /// The label list of an issue.
@@ -315,7 +338,6 @@ pub(crate) fn pull_simple(
     let issue_url = format!("{}/issues/{}", api(state, repo_), issue.number);
     let statuses = format!("{}/statuses/{}", api(state, repo_), pull.head_sha);
     let review_comment = format!("{}/pulls/comments{{/number}}", api(state, repo_));
-    let head_repo = state.repos.get(&pull.head_repo).map_or(Value::Null, |r| repo(state, r, viewer, false));
     merge(
         &mut value,
         json!({
@@ -329,7 +351,7 @@ pub(crate) fn pull_simple(
             "requested_teams": [],
             "head": {
                 "label": format!("{}:{}", pull.head_owner, pull.head), "ref": pull.head, "sha": pull.head_sha,
-                "user": user(state, &pull.head_owner), "repo": head_repo,
+                "user": user(state, &pull.head_owner), "repo": head_repo(state, repo_, pull, viewer),
             },
             "base": {
                 "label": format!("{}:{}", repo_.owner, pull.base), "ref": pull.base, "sha": pull.base_sha,
@@ -433,11 +455,16 @@ pub(crate) fn check_run(state: &State, repo: &Repo, run: &CheckRun) -> Value {
     })
 }
 
+/// A workflow's number follows from its file name.
+pub(crate) fn workflow_id(name: &str) -> u64 {
+    name.bytes().fold(1, |sum, byte| (sum * 31 + u64::from(byte)) % 1_000_000_007)
+}
+
 /// `workflow-run`. `head` is the rendered head commit.
 pub(crate) fn run(state: &State, repo_: &Repo, run: &Run, head: Value) -> Value {
     let url = format!("{}/actions/runs/{}", api(state, repo_), run.id);
     let workflow = run.workflow.trim_start_matches(".github/workflows/");
-    let workflow_id = workflow.bytes().fold(1u64, |sum, byte| (sum * 31 + u64::from(byte)) % 1_000_000_007);
+    let workflow_id = workflow_id(workflow);
     let minimal = repo(state, repo_, None, false);
     json!({
         "id": run.id, "name": workflow, "node_id": node("WorkflowRun", run.id), "head_branch": run.branch,

@@ -70,3 +70,22 @@ fn a_silent_forge_keeps_serving_others() {
     assert_eq!(stage.get("bot", "/user").status, 200);
     assert!(stage.runtime.metrics().num_workers() > 0);
 }
+
+#[test]
+fn worlds_bring_their_own_faults() {
+    let stage = Stage::new(
+        r#"
+        [[fault]]
+        path = "/user"
+        times = 2
+        kind = { error-before = 502 }
+        [[fault]]
+        method = "GET"
+        path = "/rate_limit"
+        kind = "unauthorized"
+        "#,
+    );
+    let seen: Vec<u16> = (0..3).map(|_| stage.get("bot", "/user").status).collect();
+    assert_eq!(seen, [502, 502, 200]);
+    assert_eq!(stage.get("bot", "/rate_limit").status, 401);
+}

@@ -110,6 +110,43 @@ fn protected_branches_refuse_pushes_and_atomic_pushes_fail_whole() {
 }
 
 #[test]
+fn immutable_tags_stay_where_they_are() {
+    let stage = Stage::new(
+        r#"
+        [[repository]]
+        name = "acme/kept"
+        files = { "a" = "a" }
+        immutable_tags = "v*"
+        "#,
+    );
+    let remote = stage.remote("boss", "acme/kept");
+    stage.git("", &["clone", "--quiet", &remote, "w"]);
+    stage.git("w", &["tag", "v1"]);
+    stage.git("w", &["tag", "other"]);
+    let first = stage.git("w", &["push", "--quiet", &remote, "v1", "other"]);
+    assert!(first.status.success(), "a new tag may be made: {}", text(&first));
+    stage.git("w", &["commit", "--quiet", "--allow-empty", "-m", "next"]);
+    // Refspec and whether it goes through.
+    for (spec, allowed) in [
+        ("+HEAD:refs/tags/v1", false),
+        (":refs/tags/v1", false),
+        ("+HEAD:refs/tags/other", true),
+        (":refs/tags/other", true),
+    ] {
+        let push = stage.git("w", &["push", "--quiet", &remote, spec]);
+        assert_eq!(push.status.success(), allowed, "{spec}: {}", text(&push));
+    }
+    let base = "/repos/acme/kept/git/refs/tags/v1";
+    let head = stage.forge.reference("acme/kept", "refs/heads/main");
+    assert_eq!(stage.ask("boss", "DELETE", base, Value::Null).status, 422);
+    assert_eq!(
+        stage.ask("boss", "PATCH", base, json!({"sha": head, "force": true})).status,
+        200,
+        "the same target is no move"
+    );
+}
+
+#[test]
 fn seeded_graphs_have_the_ids_git_would_give() {
     use crate::forge::world::{Branch, Person, Repository, SeedCommit, SeedPull};
     let who = Person { name: "A U Thor".into(), email: "a@example.test".into() };

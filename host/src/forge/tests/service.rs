@@ -79,3 +79,16 @@ fn the_forge_answers_to_its_names_and_as_a_proxy() {
         assert_eq!(answer.status, status, "{target} at {host}: {}", String::from_utf8_lossy(&answer.body));
     }
 }
+
+#[test]
+fn addresses_follow_the_name_a_caller_uses() {
+    let stage = Stage::new(SERVICES);
+    for (host, base) in [
+        ("api.github.localhost", "http://github.localhost"),
+        ("github.localhost:8080", "http://github.localhost:8080"),
+        ("localhost", stage.forge.url()),
+    ] {
+        let answer = stage.send("GET", "/repos/acme/tool", &[("host", host)], b"").expect("an answer");
+        assert_eq!(answer.json()["html_url"], json!(format!("{base}/acme/tool")), "{host}");
+    }
+}

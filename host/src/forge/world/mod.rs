@@ -38,6 +38,9 @@ pub struct World {
     /// What people and robots will do.
     #[serde(rename = "rule")]
     pub rules: Vec<Rule>,
+    /// Faults planned from the start.
+    #[serde(rename = "fault")]
+    pub faults: Vec<super::Fault>,
     /// Answers of people to the gates of a release; data for the rehearsal's driver, unused by the forge.
     #[serde(rename = "answer")]
     pub answers: Vec<Answer>,
@@ -192,6 +195,8 @@ pub struct Repository {
     /// Releases.
     #[serde(rename = "release")]
     pub releases: Vec<SeedRelease>,
+    /// Glob over tags that are never moved or deleted once they exist; empty protects none.
+    pub immutable_tags: Option<String>,
     /// Branch protection.
     #[serde(rename = "protection")]
     pub protections: Vec<Protection>,
