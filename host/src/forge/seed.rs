@@ -13,7 +13,7 @@ use super::state::{
     State, Status,
 };
 use super::world::{
-    self, AccountKind, FileSpec, MergedPull, Person, Repository, SeedCommit, SeedPull, SeedRelease, Step,
+    self, AccountKind, MergedPull, Person, Repository, SeedCommit, SeedPull, SeedRelease, Step,
 };
 
 /// The key of a repository: lower-case `owner/name`; none when a part could not be a name (or a path).
@@ -545,12 +545,5 @@ fn guard(seed: &world::Protection) -> Guard {
         reviews: (seed.required_reviews > 0)
             .then(|| RequiredReviews { count: seed.required_reviews, ..RequiredReviews::default() }),
         ..Guard::default()
-    }
-}
-
-/// Used by worlds built in code: a map of plain text files.
-impl From<String> for FileSpec {
-    fn from(text: String) -> Self {
-        Self::Text(text)
     }
 }

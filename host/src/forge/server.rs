@@ -376,7 +376,8 @@ fn api(state: &mut State, call: &Call) -> Reply {
     };
     state.url = own;
     let reply = cached(&asked, reply);
-    if !free && !(reply.status == 304 && call.user.is_some()) {
+    let unchanged = reply.status == 304 && call.user.is_some();
+    if !free && !unchanged {
         rate::spend(state, call);
     }
     decorate(state, call, reply)

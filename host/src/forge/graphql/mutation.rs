@@ -48,7 +48,7 @@ pub(super) fn mutation(
         "headRefName": issue.pull.as_ref().map(|pull| pull.head.clone()), "body": issue.body,
     });
     shape::merge(&mut result, json!({"pullRequest": summary, "issue": summary, "subject": summary}));
-    if let Some(comment) = repo.comments.values().filter(|comment| comment.issue == number).next_back() {
+    if let Some(comment) = repo.comments.values().rfind(|comment| comment.issue == number) {
         let url = format!("{}/{path}/{number}#issuecomment-{}", shape::web(state, repo), comment.id);
         let node = json!({
             "__typename": "IssueComment", "id": shape::node("IssueComment", comment.id), "url": url,

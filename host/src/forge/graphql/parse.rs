@@ -31,9 +31,12 @@ pub(crate) struct Fragment {
 /// Something selected, under the conditions of its directives.
 #[derive(Debug, Clone)]
 pub(crate) struct Selection {
-    pub(crate) directives: Vec<(String, BTreeMap<String, Input>)>,
+    pub(crate) directives: Vec<Directive>,
     pub(crate) what: Selected,
 }
+
+/// A directive's name and arguments.
+pub(crate) type Directive = (String, BTreeMap<String, Input>);
 
 /// What is selected.
 #[derive(Debug, Clone)]
@@ -295,7 +298,7 @@ impl Parser {
         Ok(())
     }
 
-    fn directives(&mut self) -> Result<Vec<(String, BTreeMap<String, Input>)>, String> {
+    fn directives(&mut self) -> Result<Vec<Directive>, String> {
         let mut found = Vec::new();
         while self.accept('@') {
             found.push((self.name()?, self.arguments()?));

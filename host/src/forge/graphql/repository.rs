@@ -110,7 +110,7 @@ pub(super) fn commit_data(state: &State, repo: &Repo, commit: &git2::Commit<'_>)
         "__typename": "Commit", "oid": commit.id().to_string(), "id": shape::node("Commit", commit.id()),
         "abbreviatedOid": commit.id().to_string().get(..7), "message": message, "messageHeadline": headline,
         "messageBody": rest.trim(), "committedDate": shape::time(at), "authoredDate": shape::time(at),
-        "url": format!("{}/commit/{}", shape::web(state, repo), commit.id()), "statusCheckRollup": null,
+        "url": format!("{}/commit/{}", shape::web(state, repo), commit.id()), "statusCheckRollup": rollup(state, repo, &commit.id().to_string()),
         "authors": {"__typename": "Connection", "nodes": []},
     })
 }
@@ -189,4 +189,53 @@ pub(super) fn label(label: &Label) -> Thing {
         "__typename": "Label", "id": shape::node("Label", label.id), "name": label.name, "color": label.color,
         "description": label.description,
     }))
+}
+
+/// What statuses and check runs of a commit amount to; null without any.
+fn rollup(state: &State, repo: &Repo, sha: &str) -> Value {
+    let mut nodes: Vec<Value> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    let mut verdicts: Vec<String> = Vec::new();
+    for run in repo.check_runs.iter().rev().filter(|run| run.sha == sha) {
+        if !names.contains(&run.name.as_str()) {
+            names.push(&run.name);
+            verdicts.push(run.conclusion.clone().unwrap_or_else(|| "pending".into()));
+            nodes.push(json!({
+                "__typename": "CheckRun", "name": run.name, "status": run.status.to_uppercase(),
+                "conclusion": run.conclusion.as_ref().map(|conclusion| conclusion.to_uppercase()),
+                "startedAt": shape::time(run.started_at), "completedAt": shape::maybe_time(run.completed_at),
+                "detailsUrl": format!("{}/runs/{}", shape::web(state, repo), run.id), "isRequired": false,
+                "checkSuite": {"__typename": "CheckSuite", "workflowRun": null},
+            }));
+        }
+    }
+    for status in repo.statuses.iter().rev().filter(|status| status.sha == sha) {
+        if !names.contains(&status.context.as_str()) {
+            names.push(&status.context);
+            verdicts.push(status.state.clone());
+            nodes.push(json!({
+                "__typename": "StatusContext", "context": status.context, "state": status.state.to_uppercase(),
+                "targetUrl": status.target_url, "description": status.description, "isRequired": false,
+                "createdAt": shape::time(status.at),
+            }));
+        }
+    }
+    if nodes.is_empty() {
+        return Value::Null;
+    }
+    let any = |wanted: &[&str]| verdicts.iter().any(|verdict| wanted.contains(&verdict.as_str()));
+    let overall = if any(&["failure", "error", "timed_out", "cancelled", "action_required"]) {
+        "FAILURE"
+    } else if any(&["pending"]) {
+        "PENDING"
+    } else {
+        "SUCCESS"
+    };
+    json!({
+        "__typename": "StatusCheckRollup", "state": overall,
+        "contexts": {
+            "__typename": "Connection", "totalCount": nodes.len(), "nodes": nodes,
+            "pageInfo": {"__typename": "PageInfo", "hasNextPage": false, "endCursor": null},
+        },
+    })
 }

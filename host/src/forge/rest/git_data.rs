@@ -30,7 +30,7 @@ pub(crate) fn matching_refs(state: &State, call: &Call, key: &str, prefix: &str)
     let found: Vec<(String, String)> =
         git::refs(&git)?.into_iter().filter(|(name, _)| name.starts_with(&prefix)).collect();
     Ok(page::list(&state.url, call, &found, |(name, id)| {
-        git_shape::git_ref(state, repo, &git, name, Oid::from_str(id).unwrap_or_else(|_| Oid::ZERO_SHA1))
+        git_shape::git_ref(state, repo, &git, name, Oid::from_str(id).unwrap_or(Oid::ZERO_SHA1))
     }))
 }
 

@@ -689,6 +689,9 @@ fn forks_open_pull_requests_and_sync() {
 fn graphql_batches_pull_requests() {
     let stage = Stage::new("");
     stage.ask("bot", "POST", "/repos/acme/tool/pulls", pull("left", "Left"));
+    let head = stage.forge.reference("acme/tool", "refs/heads/left").expect("a branch");
+    let status = json!({"state": "failure", "context": "unit"});
+    stage.ask("bot", "POST", &format!("/repos/acme/tool/statuses/{head}"), status);
     let query = r#"
         query Batch($owner: String!, $n: Int = 8, $with: Boolean!) {
           viewer { login } rateLimit { cost limit }
@@ -702,6 +705,7 @@ fn graphql_batches_pull_requests() {
         }
         fragment Fields on PullRequest {
           number title state merged mergeCommit { oid } headRefName headRepositoryOwner { login }
+          commits(last: 1) { nodes { commit { statusCheckRollup { state contexts(first: 9) { nodes { ... on StatusContext { context } } } } } } }
           author { login __typename ... on User { name } } labels(first: 5) { nodes { name } }
           url @include(if: $with)
         }"#;
@@ -716,6 +720,9 @@ fn graphql_batches_pull_requests() {
         ("/data/one/merged/author/name", json!("ann")),
         ("/data/one/open/mergeable", json!("MERGEABLE")),
         ("/data/one/open/mergeCommit", Value::Null),
+        ("/data/one/open/commits/nodes/0/commit/statusCheckRollup/state", json!("FAILURE")),
+        ("/data/one/open/commits/nodes/0/commit/statusCheckRollup/contexts/nodes/0/context", json!("unit")),
+        ("/data/one/merged/commits/nodes/0/commit/statusCheckRollup", Value::Null),
         ("/data/one/missing", Value::Null),
         ("/data/one/pullRequests/totalCount", json!(1)),
         ("/data/two", Value::Null),

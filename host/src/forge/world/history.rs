@@ -1,9 +1,12 @@
 //! A repository's past as the world file tells it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use chrono::{DateTime, FixedOffset, Utc};
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A name and mail address in a commit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -16,8 +19,7 @@ pub struct Person {
 }
 
 /// What happens to a path: text in short form, or a full description.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone)]
 pub enum FileSpec {
     /// An ordinary file with this text.
     Text(String),
@@ -39,6 +41,46 @@ impl FileSpec {
 impl From<&str> for FileSpec {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for FileSpec {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl Serialize for FileSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::File(file) => file.serialize(serializer),
+        }
+    }
+}
+
+/// By hand rather than untagged, so that a mistake inside the long form is named instead of "matches no variant".
+impl<'de> Deserialize<'de> for FileSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FileVisitor)
+    }
+}
+
+struct FileVisitor;
+
+impl<'de> Visitor<'de> for FileVisitor {
+    type Value = FileSpec;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("the text of a file, or a table with content, mode and delete")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<FileSpec, E> {
+        Ok(FileSpec::Text(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FileSpec, A::Error> {
+        File::deserialize(MapAccessDeserializer::new(map)).map(FileSpec::File)
     }
 }
 
