@@ -9,7 +9,11 @@ pub mod files;
 pub mod git;
 pub mod github;
 pub mod http;
+pub mod wire;
 pub(crate) mod wit;
+
+#[cfg(test)]
+mod scripted;
 
 /// Whether a failed call may have changed the world all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +81,20 @@ impl CapabilityError {
         match self {
             Self::Unavailable { outcome, .. } => *outcome,
             _ => Outcome::Nothing,
+        }
+    }
+
+    /// The same error with its text changed: how secrets are kept out of it.
+    #[must_use]
+    pub fn map_text(self, change: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::NotFound { what } => Self::NotFound { what: change(what) },
+            Self::Conflict { what } => Self::Conflict { what: change(what) },
+            Self::Unavailable { what, outcome } => Self::Unavailable { what: change(what), outcome },
+            Self::RateLimited { what, retry_after } => Self::RateLimited { what: change(what), retry_after },
+            Self::Forbidden { what } => Self::Forbidden { what: change(what) },
+            Self::Invalid { what } => Self::Invalid { what: change(what) },
+            Self::Cancelled => Self::Cancelled,
         }
     }
 

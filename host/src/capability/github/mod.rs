@@ -3,12 +3,27 @@
 //! Every effect comes as a pair: `probe_…` looks whether it is there already, the verb performs it. Markers that let
 //! a probe find an effect again are HTML comments at the end of a body: `<!-- castoff KEY -->`.
 
+mod backend;
+mod cache;
+mod checks;
+mod fault;
+mod graphql;
+mod issues;
+mod limits;
+mod models;
+mod pulls;
+mod releases;
+mod transport;
 mod wit;
+
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::{Probe, Result, Slug};
+pub use backend::{GitHubBackend, GitHubConfig};
 
 /// Whether a pull request is open, and how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

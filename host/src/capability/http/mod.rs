@@ -1,6 +1,13 @@
 //! HTTP: plain types and what a back end must do.
 
+mod address;
+mod backend;
+mod header;
+mod scrub;
 mod wit;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{Result, Secret};
+pub use address::is_public;
+pub use backend::{HttpBackend, HttpConfig};
 
 /// A header value: text, or text around a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
