@@ -12,6 +12,7 @@ pub mod gate;
 pub mod journal;
 pub mod operation;
 pub mod policy;
+pub mod rehearsal;
 pub mod release;
 pub mod run;
 pub mod site;

@@ -9,7 +9,6 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +18,7 @@ use crate::capability::files::{Artefacts, Scratch};
 use crate::capability::git::{Git, Identity};
 use crate::capability::github::GitHub;
 use crate::capability::http::Http;
+use crate::capability::wire::Pause;
 use crate::capability::{CapabilityError, Outcome, Probe, Secret};
 use crate::function::{self, Class};
 use crate::journal::{Level, Record};
@@ -155,13 +155,6 @@ pub trait Watcher: Send + Sync {
     fn said(&self, step: &str, level: Level, text: &str);
     /// A step is at `done` of `total`.
     fn progress(&self, step: &str, done: u32, total: u32, what: &str);
-}
-
-/// Waits between tries. A rehearsal's does not sleep.
-#[async_trait]
-pub trait Pause: Send + Sync {
-    /// Waits for about this long.
-    async fn pause(&self, span: Duration);
 }
 
 /// Bounds of what one call may take.
@@ -329,7 +322,7 @@ impl Gate {
             if attempt >= self.parts.limits.tries || !worth_another_try(&error) {
                 return Err(error.into());
             }
-            self.parts.pause.pause(backoff(attempt, &error)).await;
+            self.parts.pause.wait(backoff(attempt, &error)).await;
         }
         Err(CallError::Fatal("an effect was tried without end".into()))
     }

@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use crate::capability::files::{Scratch, ScratchLimits};
 use crate::engine::{Ambience, Context, Outcome, Plugin, StepFault};
 use crate::function::Class;
-use crate::gate::{CallLimits, Capabilities, Gate, GateParts, Pause};
+use crate::capability::wire::Pause;
+use crate::gate::{CallLimits, Capabilities, Gate, GateParts};
 use crate::journal::{Event, Journal, JournalError, RunState, Status, Verdict, Wait};
 use crate::policy::Grants;
 
@@ -88,6 +89,12 @@ impl Runner {
     #[must_use]
     pub fn state(&self) -> RunState {
         self.parts.ledger.state()
+    }
+
+    /// Journal, clock and watcher.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.parts.ledger
     }
 
     /// Starts every step that can start, until none can.
@@ -324,12 +331,4 @@ pub fn span(span: Duration) -> String {
         (0, hours, minutes) => format!("{hours} h {minutes} min"),
         (days, hours, _) => format!("{days} d {hours} h"),
     }
-}
-
-/// Opens a journal for a person's decision: an answer, a retry, a skip, an abort, a verdict on an unknown effect.
-///
-/// # Errors
-/// [`JournalError`], [`JournalError::Illegal`] when the decision does not fit where the run stands.
-pub fn decide(journal: &Journal, event: Event, at: DateTime<Utc>) -> Result<u64, JournalError> {
-    journal.append(event, at)
 }

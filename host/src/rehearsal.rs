@@ -1,0 +1,266 @@
+//! A release rehearsed: the same plugin, policy, gate and journal as in the world, against a forge inside the host.
+//!
+//! A [`Stage`] is a forge with a simulated clock and the back ends that talk to it; [`Stage::play`] advances a run,
+//! lets the simulated people of the world file answer, and moves time on whenever nothing else can happen.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Duration, Utc};
+use thiserror::Error;
+use url::Url;
+
+use crate::capability::files::Artefacts;
+use crate::capability::git::{Credential, GitBackend, GitConfig};
+use crate::capability::github::{GitHubBackend, GitHubConfig};
+use crate::capability::http::{HttpBackend, HttpConfig};
+use crate::capability::wire::Pause;
+use crate::capability::{CapabilityError, Secret};
+use crate::clock::{Clock, SimulatedClock};
+use crate::forge::{Forge, ForgeError, World, world};
+use crate::gate::Capabilities;
+use crate::journal::{Answer, Condition, Event, Question, RunState, Status, Verdict};
+use crate::policy::Policy;
+use crate::policy::pattern::Glob;
+use crate::run::{RunError, Runner, Stop};
+
+/// The longest a rehearsal plays, in simulated time.
+const LONGEST: Duration = Duration::days(90);
+
+/// Why a rehearsal could not be set up or played.
+#[derive(Debug, Error)]
+pub enum RehearsalError {
+    /// The forge did not start.
+    #[error("the embedded forge: {0}")]
+    Forge(#[from] ForgeError),
+    /// A back end cannot be set up.
+    #[error(transparent)]
+    Capability(#[from] CapabilityError),
+    /// The run could not go on.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The forge's address is no address.
+    #[error("the embedded forge has no usable address: {0}")]
+    Address(String),
+}
+
+/// A forge, its clock, and who rehearses.
+pub struct Stage {
+    forge: Forge,
+    clock: Arc<SimulatedClock>,
+    login: String,
+    approve: bool,
+}
+
+/// A pause that moves the simulated clock instead of sleeping.
+struct ClockPause(Arc<SimulatedClock>);
+
+#[async_trait]
+impl Pause for ClockPause {
+    async fn wait(&self, span: std::time::Duration) {
+        self.0.advance(Duration::from_std(span).unwrap_or(Duration::zero()));
+    }
+}
+
+impl Stage {
+    /// Starts a forge in `folder` (which should be empty), its clock standing at the world's beginning, or at
+    /// `now` when the world does not say.
+    ///
+    /// # Errors
+    /// [`RehearsalError::Forge`] when the world is wrong or loopback cannot be used.
+    pub async fn set(world: World, folder: &Path, now: DateTime<Utc>) -> Result<Self, RehearsalError> {
+        let clock = Arc::new(SimulatedClock::new(world.now.unwrap_or(now)));
+        let login = world.user.clone().unwrap_or_default();
+        let forge = Forge::start(world, folder, clock.clone()).await?;
+        Ok(Self { forge, clock, login, approve: false })
+    }
+
+    /// Gives every question that no person of the world file answers its affirmative answer.
+    #[must_use]
+    pub fn approving(mut self, approve: bool) -> Self {
+        self.approve = approve;
+        self
+    }
+
+    /// The forge.
+    #[must_use]
+    pub fn forge(&self) -> &Forge {
+        &self.forge
+    }
+
+    /// The simulated clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<SimulatedClock> {
+        self.clock.clone()
+    }
+
+    /// How back ends and gate wait between tries here: not at all, the clock moves instead.
+    #[must_use]
+    pub fn pause(&self) -> Arc<dyn Pause> {
+        Arc::new(ClockPause(self.clock.clone()))
+    }
+
+    /// Login of the account that rehearses.
+    #[must_use]
+    pub fn login(&self) -> &str {
+        &self.login
+    }
+
+    /// Back ends that talk to this forge. `git` is the folder for local copies of its repositories; secrets of the
+    /// policy get values that mean nothing.
+    ///
+    /// # Errors
+    /// [`RehearsalError::Capability`] when a back end cannot be set up.
+    pub fn capabilities(
+        &self,
+        git: &Path,
+        artefacts: Artefacts,
+        policy: Option<&Policy>,
+    ) -> Result<Capabilities, RehearsalError> {
+        let token = self.forge.token(None).map(Secret::new);
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let mut git = GitConfig::new(git.to_owned(), self.url()?);
+        git.credential =
+            token.clone().map(|token| Credential { login: self.login.clone(), token });
+        let mut github = GitHubConfig::new(self.url()?, self.pause(), clock.clone());
+        github.token = token;
+        github.write_gap = std::time::Duration::ZERO;
+        let mut http = HttpConfig::new(self.pause(), clock);
+        http.routes.insert("*".into(), self.url()?);
+        let secrets = policy.map(Policy::secrets).into_iter().flatten();
+        let secrets = secrets.map(|(name, _)| (name.clone(), Secret::new(format!("rehearsal-{name}")))).collect();
+        Ok(Capabilities {
+            git: Arc::new(GitBackend::new(git)?),
+            github: Arc::new(GitHubBackend::new(github)?),
+            http: Arc::new(HttpBackend::new(http)?),
+            artefacts: Arc::new(artefacts),
+            secrets: Arc::new(secrets),
+        })
+    }
+
+    fn url(&self) -> Result<Url, RehearsalError> {
+        let text = format!("{}/", self.forge.url().trim_end_matches('/'));
+        Url::parse(&text).map_err(|error| RehearsalError::Address(error.to_string()))
+    }
+
+    /// Advances a run until it ends, fails, or nothing more can happen: people answer when their time has come, and
+    /// the clock moves to the next thing that happens.
+    ///
+    /// # Errors
+    /// [`RehearsalError::Run`].
+    pub async fn play(&self, runner: &Runner) -> Result<Stop, RehearsalError> {
+        let end = self.clock.now() + LONGEST;
+        let mut asked = BTreeMap::new();
+        let mut last_looks = 0;
+        loop {
+            let stop = runner.advance().await?;
+            if !matches!(stop.verdict, Verdict::Asks | Verdict::Waiting) {
+                return Ok(stop);
+            }
+            let state = runner.state();
+            let answers = self.answers(&state, &mut asked);
+            let now = self.clock.now();
+            let (due, later): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(at, ..)| *at <= now);
+            if !due.is_empty() {
+                for (_, step, answer) in due {
+                    runner.answer(&step, answer)?;
+                }
+                continue;
+            }
+            let scheduled = later.iter().map(|(at, ..)| *at).chain(self.forge.next_event()).min();
+            let next = match (scheduled, stop.next) {
+                (Some(scheduled), Some(poll)) => Some(scheduled.min(poll)),
+                (Some(scheduled), None) => Some(scheduled),
+                // Nothing is on its way: look once more, then let the time limits of the waits run out.
+                (None, Some(poll)) if last_looks == 0 => Some(poll),
+                (None, _) => time_limit(&state),
+            };
+            last_looks = if scheduled.is_none() { last_looks + 1 } else { 0 };
+            match next {
+                Some(next) if next <= end && last_looks < 10 => {
+                    self.clock.advance_to(next.max(now + Duration::seconds(1)));
+                    self.forge.tick();
+                }
+                _ => return Ok(stop),
+            }
+        }
+    }
+
+    /// Answers that people will give to open questions: when, to which step, what.
+    fn answers(
+        &self,
+        state: &RunState,
+        asked: &mut BTreeMap<(String, u32), DateTime<Utc>>,
+    ) -> Vec<(DateTime<Utc>, String, Answer)> {
+        let now = self.clock.now();
+        let mut answers = Vec::new();
+        for step in state.steps() {
+            let Status::Asks { question, earlier } = &step.status else { continue };
+            let since = *asked.entry((step.node.id.clone(), step.attempts)).or_insert(now);
+            let given = step.answers.get(*earlier..).unwrap_or_default();
+            let person = self.forge.answers().into_iter().find(|person| {
+                matches(&person.step, &step.node.id)
+                    && matches(&person.question, &question.id)
+                    && given.iter().all(|answer| answer.by != person.by)
+            });
+            if let Some(person) = person {
+                let wait = i64::try_from(person.after_seconds).unwrap_or(i64::MAX);
+                let at = since + Duration::try_seconds(wait).unwrap_or(LONGEST);
+                answers.push((at, step.node.id.clone(), answered(question, &person, at)));
+            } else if self.approve {
+                let person = world::Answer { by: format!("approver-{}", given.len() + 1), ..Default::default() };
+                answers.push((now, step.node.id.clone(), answered(question, &person, now)));
+            }
+        }
+        answers
+    }
+}
+
+/// An empty pattern matches everything; one that cannot be understood matches nothing.
+fn matches(pattern: &str, text: &str) -> bool {
+    pattern.is_empty() || Glob::parse(pattern).is_ok_and(|glob| glob.matches(text))
+}
+
+/// What a person of the world file answers.
+fn answered(question: &Question, person: &world::Answer, at: DateTime<Utc>) -> Answer {
+    let document = question.document.as_ref().filter(|document| document.editable).map(|document| {
+        let text = person.text.clone().unwrap_or_else(|| document.text.clone());
+        person.edit.iter().fold(text, |text, (what, by)| text.replace(what, by))
+    });
+    Answer {
+        question: question.id.clone(),
+        choice: person.choice.clone().or_else(|| question.choices.first().cloned()).unwrap_or_default(),
+        document,
+        comment: None,
+        by: person.by.clone(),
+        at,
+    }
+}
+
+/// When the next wait reaches its time, or its time limit.
+fn time_limit(state: &RunState) -> Option<DateTime<Utc>> {
+    let limits = state.steps().filter_map(|step| match &step.status {
+        Status::Waiting { wait } => match wait.condition {
+            Condition::Time { at } => DateTime::from_timestamp(at, 0),
+            _ if wait.timeout_seconds > 0 => {
+                Some(wait.since + Duration::seconds(i64::from(wait.timeout_seconds)))
+            }
+            _ => None,
+        },
+        _ => None,
+    });
+    limits.min()
+}
+
+impl Runner {
+    /// Writes a person's answer down.
+    ///
+    /// # Errors
+    /// [`RunError::Journal`] when the step asks nothing of the kind.
+    pub fn answer(&self, step: &str, answer: Answer) -> Result<(), RunError> {
+        self.ledger().append(Event::Answered { step: step.into(), answer })?;
+        Ok(())
+    }
+}
