@@ -122,15 +122,15 @@ impl Stage {
         let token = self.forge.token(None).map(Secret::new);
         let clock: Arc<dyn Clock> = self.clock.clone();
         let mut git = GitConfig::new(git.to_owned(), self.url()?);
-        git.credential =
-            token.clone().map(|token| Credential { login: self.login.clone(), token });
+        git.credential = token.clone().map(|token| Credential { login: self.login.clone(), token });
         let mut github = GitHubConfig::new(self.url()?, self.pause(), clock.clone());
         github.token = token;
         github.write_gap = std::time::Duration::ZERO;
         let mut http = HttpConfig::new(self.pause(), clock);
         http.routes.insert("*".into(), self.url()?);
         let secrets = policy.map(Policy::secrets).into_iter().flatten();
-        let secrets = secrets.map(|(name, _)| (name.clone(), Secret::new(format!("rehearsal-{name}")))).collect();
+        let secrets =
+            secrets.map(|(name, _)| (name.clone(), Secret::new(format!("rehearsal-{name}")))).collect();
         Ok(Capabilities {
             git: Arc::new(GitBackend::new(git)?),
             github: Arc::new(GitHubBackend::new(github)?),
@@ -210,7 +210,8 @@ impl Stage {
                 let at = since + Duration::try_seconds(wait).unwrap_or(LONGEST);
                 answers.push((at, step.node.id.clone(), answered(question, &person, at)));
             } else if self.approve {
-                let person = world::Answer { by: format!("approver-{}", given.len() + 1), ..Default::default() };
+                let person =
+                    world::Answer { by: format!("approver-{}", given.len() + 1), ..Default::default() };
                 answers.push((now, step.node.id.clone(), answered(question, &person, now)));
             }
         }

@@ -12,11 +12,11 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 
 use crate::capability::files::{Scratch, ScratchLimits};
+use crate::capability::wire::Pause;
 use crate::engine::{Ambience, Context, Outcome, Plugin, StepFault};
 use crate::function::Class;
-use crate::capability::wire::Pause;
 use crate::gate::{CallLimits, Capabilities, Gate, GateParts};
-use crate::journal::{Event, Journal, JournalError, RunState, Status, Verdict, Wait};
+use crate::journal::{Event, JournalError, RunState, Status, Verdict, Wait};
 use crate::policy::Grants;
 
 mod ledger;
