@@ -21,6 +21,7 @@ printf '%s\n' "$CASTOFF_FORGE_REFUSED" | while IFS="$tab" read -r ref kind why; 
   case "$1" in $ref) ;; *) continue ;; esac
   case "$kind" in
     always) ;;
+    unless,*) case "$kind" in *",$3,"*) continue ;; esac ;;
     rewrite)
       case "$2" in *[!0]*) ;; *) continue ;; esac
       case "$3" in *[!0]*) git merge-base --is-ancestor "$2" "$3" && continue ;; *) continue ;; esac ;;

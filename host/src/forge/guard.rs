@@ -20,27 +20,29 @@ const IMMUTABLE: &str = "Cannot change this protected tag";
 /// Why a locked branch refuses.
 pub(crate) const LOCKED: &str = "Cannot change this locked branch";
 
-/// Whether `call`'s user may change the ref; the refusal is GitHub's.
+/// Whether `call`'s user may let the ref point to `new`; the refusal is GitHub's.
 pub(crate) fn allow(
     state: &State,
     repo: &Repo,
     call: &Call,
     name: &str,
     change: Change,
+    new: Option<&str>,
 ) -> Result<(), Reply> {
-    match refusal(state, repo, call.user.as_deref(), name, change) {
+    match refusal(state, repo, call.user.as_deref(), name, change, new) {
         Some(why) => Err(Reply::unprocessable(&why)),
         None => Ok(()),
     }
 }
 
-/// Why the protection of a branch refuses a direct change; none when it does not.
+/// Why the protection of a branch refuses a direct change to commit `new`; none when it does not.
 pub(crate) fn refusal(
     state: &State,
     repo: &Repo,
     login: Option<&str>,
     name: &str,
     change: Change,
+    new: Option<&str>,
 ) -> Option<String> {
     if name.starts_with("refs/pull/") {
         return Some("refusing to update a hidden ref".into());
@@ -49,7 +51,7 @@ pub(crate) fn refusal(
         let immutable = repo.immutable_tags.as_ref().is_some_and(|pattern| glob(pattern, tag));
         return (immutable && change != Change::Create).then(|| IMMUTABLE.into());
     }
-    let guard = repo.protections.get(name.strip_prefix("refs/heads/")?)?;
+    let guard = repo.guard(name.strip_prefix("refs/heads/")?)?;
     if guard.lock_branch {
         return Some(LOCKED.into());
     }
@@ -66,10 +68,16 @@ pub(crate) fn refusal(
     if admin && !guard.enforce_admins {
         return None;
     }
-    direct_refusal(guard, login, change)
+    direct_refusal(repo, guard, login, change, new)
 }
 
-fn direct_refusal(guard: &Guard, login: Option<&str>, change: Change) -> Option<String> {
+fn direct_refusal(
+    repo: &Repo,
+    guard: &Guard,
+    login: Option<&str>,
+    change: Change,
+    new: Option<&str>,
+) -> Option<String> {
     if let Some(people) = &guard.restrictions {
         let listed = login.is_some_and(|login| people.iter().any(|one| one.eq_ignore_ascii_case(login)));
         if !listed {
@@ -82,12 +90,18 @@ fn direct_refusal(guard: &Guard, login: Option<&str>, change: Change) -> Option<
     if guard.reviews.is_some() {
         return Some("Changes must be made through a pull request.".into());
     }
-    let required = guard.checks.as_ref().filter(|checks| !checks.contexts.is_empty())?;
-    let first = required.contexts.first()?;
-    Some(match required.contexts.len() {
-        1 => format!("Required status check \"{first}\" is expected."),
-        n => format!("{n} of {n} required status checks are expected."),
-    })
+    missing_checks(repo, guard, new.unwrap_or_default())
+}
+
+/// Which required checks are not green at a commit, in GitHub's words; none when all are.
+fn missing_checks(repo: &Repo, guard: &Guard, sha: &str) -> Option<String> {
+    let contexts = &guard.checks.as_ref()?.contexts;
+    let missing: Vec<&String> = contexts.iter().filter(|context| !green(repo, sha, context)).collect();
+    match missing.as_slice() {
+        [] => None,
+        [one] => Some(format!("Required status check \"{one}\" is expected.")),
+        some => Some(format!("{} of {} required status checks are expected.", some.len(), contexts.len())),
+    }
 }
 
 /// Lines for the update hook: every protected branch with what it refuses of this user.
@@ -95,11 +109,9 @@ pub(crate) fn hook_rules(state: &State, repo: &Repo, login: Option<&str>) -> Str
     let mut lines = Vec::new();
     for branch in repo.protections.keys() {
         let name = format!("refs/heads/{branch}");
-        for (change, kind) in
-            [(Change::Update, "always"), (Change::Rewrite, "rewrite"), (Change::Delete, "delete")]
-        {
-            if let Some(why) = refusal(state, repo, login, &name, change) {
-                lines.push(format!("{name}\t{kind}\t{why}"));
+        for change in [Change::Update, Change::Rewrite, Change::Delete] {
+            if let Some(why) = refusal(state, repo, login, &name, change, None) {
+                lines.push(format!("{name}\t{}\t{why}", hook_kind(state, repo, login, &name, change)));
             }
         }
     }
@@ -107,6 +119,22 @@ pub(crate) fn hook_rules(state: &State, repo: &Repo, login: Option<&str>) -> Str
         lines.push(format!("refs/tags/{pattern}\texisting\t{IMMUTABLE}"));
     }
     lines.join("\n")
+}
+
+/// When the hook applies a refusal: commits whose checks are green already may be pushed.
+fn hook_kind(state: &State, repo: &Repo, login: Option<&str>, name: &str, change: Change) -> String {
+    match change {
+        Change::Rewrite => return "rewrite".into(),
+        Change::Delete => return "delete".into(),
+        Change::Create | Change::Update => {}
+    }
+    let reported =
+        repo.statuses.iter().map(|status| &status.sha).chain(repo.check_runs.iter().map(|run| &run.sha));
+    let mut green: Vec<&str> = reported.map(String::as_str).collect();
+    green.sort_unstable();
+    green.dedup();
+    green.retain(|sha| refusal(state, repo, login, name, change, Some(sha)).is_none());
+    if green.is_empty() { "always".into() } else { format!("unless,{},", green.join(",")) }
 }
 
 /// Why a pull request may not be merged although it could be; none when nothing is in the way.
@@ -117,7 +145,7 @@ pub(crate) fn merge_refusal(
     pull: &Pull,
     login: Option<&str>,
 ) -> Option<String> {
-    let guard = repo.protections.get(&pull.base)?;
+    let guard = repo.guard(&pull.base)?;
     if guard.lock_branch {
         return Some(LOCKED.into());
     }
@@ -127,14 +155,10 @@ pub(crate) fn merge_refusal(
     if let Some(why) = review_refusal(state, repo, issue, pull, guard) {
         return Some(why);
     }
-    let checks = guard.checks.as_ref()?;
-    let missing: Vec<&String> =
-        checks.contexts.iter().filter(|context| !green(repo, &pull.head_sha, context)).collect();
-    match (missing.as_slice(), checks.contexts.len()) {
-        ([], _) => {}
-        ([one], _) => return Some(format!("Required status check \"{one}\" is expected.")),
-        (some, all) => return Some(format!("{} of {all} required status checks are expected.", some.len())),
+    if let Some(why) = missing_checks(repo, guard, &pull.head_sha) {
+        return Some(why);
     }
+    let checks = guard.checks.as_ref()?;
     (checks.strict && behind(repo, pull)).then(|| "Head branch is not up to date with the base branch".into())
 }
 

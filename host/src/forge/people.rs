@@ -58,11 +58,17 @@ pub(crate) fn cause(state: &mut State, trigger: Trigger, key: &str, subject: &Su
     let name = repo.full_name();
     let facts = facts(state, key, subject);
     let now = state.now();
+    // A rule's own push must not set off pushes again: without a delay that would never end.
+    let echo = |rule: &Rule| {
+        state.acting_at.is_some() && trigger == Trigger::BranchPushed && rule.action == Action::Push
+    };
     let due: Vec<Rule> = state
         .world
         .rules
         .iter()
-        .filter(|rule| rule.on == trigger && glob(&rule.repository, &name) && fits(rule, &facts))
+        .filter(|rule| {
+            rule.on == trigger && !echo(rule) && glob(&rule.repository, &name) && fits(rule, &facts)
+        })
         .cloned()
         .collect();
     for rule in due {

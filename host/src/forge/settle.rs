@@ -94,7 +94,7 @@ fn heads_moved(
         let dismiss = {
             let repo = state.repo(&base)?;
             let (_, pull) = repo.pull(number)?;
-            let guard = repo.protections.get(&pull.base);
+            let guard = repo.guard(&pull.base);
             guard.and_then(|guard| guard.reviews.as_ref()).is_some_and(|reviews| reviews.dismiss_stale)
         };
         let issue = state.repo_mut(&base)?.issue_mut(number)?;

@@ -339,6 +339,37 @@ impl Repo {
         format!("{}/{}", self.owner, self.name)
     }
 
+    /// A fork of this repository as its description alone, empty of issues and everything else.
+    pub(crate) fn fork_without_content(&self, key: &str, owner: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            id: self.id,
+            owner: owner.to_owned(),
+            name: self.name.clone(),
+            dir: self.dir.clone(),
+            default_branch: self.default_branch.clone(),
+            description: self.description.clone(),
+            private: self.private,
+            fork_of: Some(self.key.clone()),
+            created_at: self.created_at,
+            pushed_at: self.pushed_at,
+            next_number: 0,
+            labels: Vec::new(),
+            milestones: Vec::new(),
+            issues: BTreeMap::new(),
+            comments: BTreeMap::new(),
+            releases: BTreeMap::new(),
+            protections: BTreeMap::new(),
+            immutable_tags: None,
+            statuses: Vec::new(),
+            check_runs: Vec::new(),
+            runs: Vec::new(),
+            dispatches: Vec::new(),
+            known: BTreeMap::new(),
+            seeded: BTreeMap::new(),
+        }
+    }
+
     pub(crate) fn git(&self) -> Result<git2::Repository, git2::Error> {
         open(&self.dir)
     }
@@ -355,6 +386,14 @@ impl Repo {
     pub(crate) fn pull(&self, number: u64) -> Result<(&Issue, &Pull), Reply> {
         let issue = self.issue(number)?;
         issue.pull.as_ref().map(|pull| (issue, pull)).ok_or_else(Reply::not_found)
+    }
+
+    /// The protection of a branch: its own, else that of a pattern it matches.
+    pub(crate) fn guard(&self, branch: &str) -> Option<&Guard> {
+        self.protections.get(branch).or_else(|| {
+            let patterns = self.protections.iter().filter(|(name, _)| name.contains('*'));
+            patterns.filter(|(pattern, _)| glob(pattern, branch)).map(|(_, guard)| guard).next()
+        })
     }
 
     pub(crate) fn label(&self, name: &str) -> Option<&Label> {

@@ -183,7 +183,7 @@ pub(super) fn ends(pull: &Pull) -> Result<(git2::Oid, git2::Oid), git2::Error> {
 }
 
 pub(super) fn decision(repo: &Repo, pull: &Pull) -> Value {
-    let wanted = repo.protections.get(&pull.base).and_then(|guard| guard.reviews.as_ref());
+    let wanted = repo.guard(&pull.base).and_then(|guard| guard.reviews.as_ref());
     let has = |state: &str| pull.reviews.iter().any(|review| review.state == state);
     match wanted {
         None => Value::Null,

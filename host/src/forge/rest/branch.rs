@@ -18,11 +18,11 @@ pub(crate) fn list(state: &State, call: &Call, key: &str) -> Outcome {
         .into_iter()
         .filter_map(|(name, id)| Some((name.strip_prefix("refs/heads/")?.to_owned(), id)))
         .filter(|(name, _)| {
-            protected.as_ref().is_none_or(|want| (want == "true") == repo.protections.contains_key(name))
+            protected.as_ref().is_none_or(|want| (want == "true") == repo.guard(name).is_some())
         })
         .collect();
     Ok(page::list(&state.url, call, &found, |(name, id)| {
-        let protected = repo.protections.contains_key(name);
+        let protected = repo.guard(name).is_some();
         json!({
             "name": name, "protected": protected,
             "commit": {"sha": id, "url": format!("{}/commits/{id}", api(state, repo))},
@@ -38,10 +38,10 @@ fn protection_url(state: &State, repo: &Repo, branch: &str) -> String {
 
 /// The short form of a protection inside a branch.
 fn summary(repo: &Repo, branch: &str) -> Value {
-    let checks = repo.protections.get(branch).and_then(|guard| guard.checks.as_ref());
+    let checks = repo.guard(branch).and_then(|guard| guard.checks.as_ref());
     let contexts = checks.map(|checks| checks.contexts.clone()).unwrap_or_default();
     json!({
-        "enabled": repo.protections.contains_key(branch),
+        "enabled": repo.guard(branch).is_some(),
         "required_status_checks": {
             "enforcement_level": if checks.is_some() { "non_admins" } else { "off" },
             "contexts": contexts, "checks": pairs(&contexts),
@@ -62,7 +62,7 @@ pub(crate) fn get(state: &State, key: &str, branch: &str) -> Outcome {
     let value = json!({
         "name": branch, "commit": git_shape::commit(state, repo, &git.find_commit(id)?),
         "_links": {"self": url, "html": format!("{}/tree/{}", web(state, repo), encode(branch))},
-        "protected": repo.protections.contains_key(branch), "protection": summary(repo, branch),
+        "protected": repo.guard(branch).is_some(), "protection": summary(repo, branch),
         "protection_url": protection_url(state, repo, branch),
     });
     Ok(Reply::json(200, &value))
@@ -95,7 +95,7 @@ pub(crate) fn tags(state: &State, call: &Call, key: &str) -> Outcome {
 pub(crate) fn get_protection(state: &State, key: &str, branch: &str) -> Outcome {
     let repo = state.repo(key)?;
     git::branch(&repo.git()?, branch).ok_or_else(|| Reply::error(404, "Branch not found"))?;
-    let guard = repo.protections.get(branch).ok_or_else(|| Reply::error(404, "Branch not protected"))?;
+    let guard = repo.guard(branch).ok_or_else(|| Reply::error(404, "Branch not protected"))?;
     Ok(Reply::json(200, &full(state, repo, branch, guard)))
 }
 

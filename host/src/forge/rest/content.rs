@@ -140,7 +140,7 @@ pub(crate) fn put(state: &State, call: &Call, key: &str, path: &str) -> Outcome 
     let old = base.get_path(Path::new(path)).ok().filter(|entry| entry.kind() == Some(ObjectType::Blob));
     check_sha(path, text(&body, "sha"), old.as_ref(), deletes)?;
     let full = format!("refs/heads/{branch}");
-    if let Some(why) = guard::refusal(state, repo, call.user.as_deref(), &full, Change::Update) {
+    if let Some(why) = guard::refusal(state, repo, call.user.as_deref(), &full, Change::Update, None) {
         return Err(conflict(&format!("Could not update file: {why}")));
     }
     let mut update = TreeUpdateBuilder::new();

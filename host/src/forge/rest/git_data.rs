@@ -51,7 +51,7 @@ pub(crate) fn create_ref(state: &State, call: &Call, key: &str) -> Outcome {
     if git.find_reference(name).is_ok() {
         return Err(Reply::unprocessable("Reference already exists"));
     }
-    guard::allow(state, repo, call, name, Change::Create)?;
+    guard::allow(state, repo, call, name, Change::Create, Some(sha))?;
     git.reference(name, id, false, "").map_err(|_| Reply::unprocessable("Reference update failed"))?;
     let place = format!("{}/git/{name}", super::shape::api(state, repo));
     Ok(Reply::json(201, &git_shape::git_ref(state, repo, &git, name, id)).with("location", place))
@@ -88,7 +88,7 @@ pub(crate) fn update_ref(state: &State, call: &Call, key: &str, name: &str) -> O
     }
     let change = if rewrites { Change::Rewrite } else { Change::Update };
     if old != id {
-        guard::allow(state, repo, call, &full, change)?;
+        guard::allow(state, repo, call, &full, change, Some(sha))?;
         git.reference(&full, id, true, "")?;
     }
     Ok(Reply::json(200, &git_shape::git_ref(state, repo, &git, &full, id)))
@@ -104,7 +104,7 @@ pub(crate) fn delete_ref(state: &State, call: &Call, key: &str, name: &str) -> O
     if full == format!("refs/heads/{}", repo.default_branch) {
         return Err(Reply::unprocessable("Cannot delete the default branch"));
     }
-    guard::allow(state, repo, call, &full, Change::Delete)?;
+    guard::allow(state, repo, call, &full, Change::Delete, None)?;
     found.delete()?;
     Ok(Reply::empty(204))
 }

@@ -93,6 +93,10 @@ fn check(
     if git.find_commit(Oid::from_str(&pull.head_sha)?).is_err() {
         return Err(refused("Pull Request is not mergeable"));
     }
+    let linear = repo.guard(&pull.base).is_some_and(|guard| guard.linear_history);
+    if linear && order.method == MergeMethod::Merge {
+        return Err(refused("This branch requires a linear history: merge commits are not allowed."));
+    }
     match guard::merge_refusal(state, repo, issue, pull, Some(login)) {
         Some(why) => Err(refused(&why)),
         None => Ok(()),

@@ -91,7 +91,7 @@ pub(crate) fn merge_upstream(state: &State, call: &Call, key: &str) -> Outcome {
     })?;
     let git = repo.git()?;
     let ours = git::branch(&git, branch).ok_or_else(|| Reply::unprocessable("Branch not found"))?;
-    if repo.protections.get(branch).is_some_and(|guard| guard.lock_branch && !guard.allow_fork_syncing) {
+    if repo.guard(branch).is_some_and(|guard| guard.lock_branch && !guard.allow_fork_syncing) {
         return Err(Reply::unprocessable(LOCKED));
     }
     git::copy(&parent.dir, &repo.dir, &upstream.to_string(), "refs/castoff/upstream")?;

@@ -120,8 +120,10 @@ pub(crate) fn repo(state: &State, repo: &Repo, viewer: Option<&str>, full: bool)
         },
     });
     merge(&mut value, more);
-    for (name, tail) in REPOSITORY_URLS {
-        merge(&mut value, json!({*name: format!("{api}{tail}")}));
+    if let Some(map) = value.as_object_mut() {
+        for (name, tail) in REPOSITORY_URLS {
+            map.insert((*name).to_owned(), format!("{api}{tail}").into());
+        }
     }
     if full {
         merge(&mut value, settings(state, repo, viewer, forks));
@@ -208,12 +210,7 @@ fn head_repo(state: &State, base: &Repo, pull: &Pull, viewer: Option<&str>) -> V
     if let Some(found) = state.repos.get(&pull.head_repo) {
         return repo(state, found, viewer, false);
     }
-    let gone = Repo {
-        key: pull.head_repo.clone(),
-        owner: pull.head_owner.clone(),
-        fork_of: Some(base.key.clone()),
-        ..base.clone()
-    };
+    let gone = base.fork_without_content(&pull.head_repo, &pull.head_owner);
     repo(state, &gone, viewer, false)
 }
 

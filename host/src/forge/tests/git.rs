@@ -74,6 +74,12 @@ fn protected_branches_refuse_pushes_and_atomic_pushes_fail_whole() {
         [[repository.protection]]
         branch = "main"
         required_reviews = 1
+        [[repository]]
+        name = "acme/checked"
+        files = { "a" = "a" }
+        [[repository.protection]]
+        branch = "ma*"
+        required_checks = ["unit"]
         "#,
     );
     // Repository, who, whether an ordinary push and a rewriting push go through.
@@ -82,6 +88,7 @@ fn protected_branches_refuse_pushes_and_atomic_pushes_fail_whole() {
         ("acme/guarded", "bot", true, false),
         ("acme/reviewed", "bot", false, false),
         ("acme/reviewed", "boss", true, false),
+        ("acme/checked", "bot", false, false),
     ];
     for (index, (name, who, ordinary, rewriting)) in cases.into_iter().enumerate() {
         let folder = format!("w{index}");
@@ -105,8 +112,38 @@ fn protected_branches_refuse_pushes_and_atomic_pushes_fail_whole() {
             assert_eq!(forced.status.success(), rewriting, "{name} {who}: {}", text(&forced));
         }
     }
+    // A commit that is green already may be pushed.
+    let remote = stage.remote("bot", "acme/checked");
+    stage.git("", &["clone", "--quiet", &remote, "green"]);
+    stage.git("green", &["commit", "--quiet", "--allow-empty", "-m", "next"]);
+    assert!(stage.git("green", &["push", "--quiet", &remote, "HEAD:refs/heads/side"]).status.success());
+    let head = text(&stage.git("green", &["rev-parse", "HEAD"])).trim().to_owned();
+    let status = json!({"state": "success", "context": "unit"});
+    assert!(!stage.git("green", &["push", "--quiet", &remote, "HEAD:main"]).status.success());
+    assert_eq!(stage.ask("bot", "POST", &format!("/repos/acme/checked/statuses/{head}"), status).status, 201);
+    let push = stage.git("green", &["push", "--quiet", &remote, "HEAD:main"]);
+    assert!(push.status.success(), "{}", text(&push));
     let answer = stage.ask("boss", "GET", "/repos/acme/locked/branches/main/protection", Value::Null).json();
     assert_eq!(answer["lock_branch"]["enabled"], json!(true));
+}
+
+#[test]
+fn repositories_may_be_copies() {
+    let origin = Stage::new("");
+    origin.git("", &["clone", "--quiet", "--bare", &origin.remote("", "acme/tool"), "copy.git"]);
+    let source = origin.place("copy.git");
+    let world = format!(
+        "[[repository]]\nname = \"o/n\"\nsource = {source:?}\n\
+         [[repository.history]]\nmessage = \"more\"\n[[repository.branch]]\nname = \"old\"\nat = \"v1.0.0\"\n"
+    );
+    let stage = Stage::of(crate::forge::World::from_toml(&world).expect("a world"));
+    let seeded = |label: &str| origin.forge.seeded("acme/tool", label).expect("seeded");
+    assert_eq!(stage.forge.reference("o/n", "refs/heads/old"), Some(seeded("first")));
+    let head = stage.get("", "/repos/o/n/commits/main").json();
+    assert_eq!(
+        (&head["commit"]["message"], &head["parents"][0]["sha"]),
+        (&json!("more"), &json!(seeded("merge")))
+    );
 }
 
 #[test]

@@ -135,3 +135,25 @@ fn tags_build_images_and_manifests_promote_them() {
     let statuses = stage.get("", "/repos/acme/tool/commits/v1.1.0/status").json();
     assert_eq!(statuses["state"], json!("success"));
 }
+
+#[test]
+fn robots_do_not_chase_their_own_pushes() {
+    let stage = Stage::new(
+        r#"
+        [[rule]]
+        on = "branch-pushed"
+        head = "main"
+        by = "formatter"
+        action = "push"
+        body = "Format"
+        files = { "formatted" = "yes" }
+        "#,
+    );
+    let put = json!({"message": "m", "content": "eA=="});
+    assert_eq!(stage.ask("bot", "PUT", "/repos/acme/tool/contents/n", put).status, 201);
+    stage.advance(1);
+    let subjects = stage.get("", "/repos/acme/tool/commits?per_page=2").json();
+    let subject = |index: usize| subjects[index]["commit"]["message"].clone();
+    assert_eq!((subject(0), subject(1)), (json!("Format"), json!("m")));
+    assert_eq!(stage.forge.next_event(), None);
+}

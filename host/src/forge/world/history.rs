@@ -296,7 +296,7 @@ pub struct SeedRelease {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Protection {
-    /// Branch.
+    /// Branch, or a glob over branches (`release-*`).
     pub branch: String,
     /// Nobody pushes or merges.
     pub lock_branch: bool,

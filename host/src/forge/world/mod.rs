@@ -20,6 +20,46 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Everything that exists, and everything that will happen, before the first request.
+///
+/// ```
+/// let world = castoff::forge::World::from_toml(
+///     r##"
+///     now = "2026-03-01T09:00:00Z"
+///     user = "release-bot"
+///
+///     [[account]]
+///     login = "release-bot"
+///     token = "rehearsal"
+///     kind = "Bot"
+///     permissions = { "acme/*" = "write" }
+///
+///     [[repository]]
+///     name = "acme/tool"
+///     files = { "README.md" = "# tool\n", "run.sh" = { content = "#!/bin/sh\n", mode = "100755" } }
+///
+///     [[repository.history]]            # a merged pull request, with Prow's merge commit, and a tag on it
+///     date = "2026-02-01T10:00:00Z"
+///     files = { "a.txt" = "a\n", "run.sh" = { delete = true } }
+///     pull = { number = 1, title = "Add a", user = "ann", labels = ["kind/feature"] }
+///     tag = "v1.0.0"
+///
+///     [[rule]]                          # an hour after a changelog is proposed, Prow merges it
+///     title = "*hangelog*"
+///     after_seconds = 3600
+///     by = "k8s-ci-robot"
+///     action = "merge"
+///
+///     [[image_rule]]                    # a tag builds an image in ten minutes
+///     repository = "acme/tool"
+///     tag = "v*"
+///     after_seconds = 600
+///     images = ["gcr.io/staging/tool"]
+///     platforms = ["linux/amd64", "linux/arm64"]
+///     "##,
+/// )?;
+/// assert_eq!(world.repositories[0].history[0].tag.as_deref(), Some("v1.0.0"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct World {
