@@ -4,8 +4,10 @@ use chrono::Duration;
 use serde_json::{Map, Value, json};
 
 use super::Received;
+use super::git;
 use super::people::seconds;
 use super::reply::{Call, Reply, glob};
+use super::rest::shape;
 use super::state::State;
 use super::world::{Dashboard, Document, Tab};
 
@@ -34,7 +36,7 @@ pub(crate) fn answer(state: &mut State, call: &Call) -> Reply {
     let elapsed = state.clock.now() - state.started;
     let document = state.world.documents.iter().rev().find(|document| fits(document, call, elapsed));
     if let Some(document) = document {
-        return serve(document);
+        return serve(state, document);
     }
     let boards: Vec<&Dashboard> =
         state.world.dashboards.iter().filter(|board| host_of(board) == call.host).collect();
@@ -62,9 +64,10 @@ fn fits(document: &Document, call: &Call, elapsed: Duration) -> bool {
         && seconds(document.after_seconds) <= elapsed
 }
 
-fn serve(document: &Document) -> Reply {
+fn serve(state: &State, document: &Document) -> Reply {
     let mut reply = Reply::empty(document.status.unwrap_or(200));
-    reply.body = document.body.clone().into_bytes();
+    let body = if document.template { fill(state, &document.body) } else { document.body.clone() };
+    reply.body = body.into_bytes();
     for (name, value) in &document.headers {
         reply = reply.with(&name.to_lowercase(), value.clone());
     }
@@ -77,6 +80,29 @@ fn serve(document: &Document) -> Reply {
         reply = reply.with("content-type", kind);
     }
     reply
+}
+
+/// Fills the places of a template; what is unknown becomes empty.
+fn fill(state: &State, body: &str) -> String {
+    let mut out = String::new();
+    let mut rest = body;
+    while let Some((before, (place, after))) =
+        rest.split_once("{{").and_then(|(before, tail)| Some((before, tail.split_once("}}")?)))
+    {
+        out.push_str(before);
+        match place.trim().split_once('@') {
+            Some((name, reference)) => out.push_str(&commit(state, name, reference).unwrap_or_default()),
+            None if place.trim() == "now" => out.push_str(&shape::time(state.clock.now())),
+            None => {}
+        }
+        rest = after;
+    }
+    out + rest
+}
+
+fn commit(state: &State, name: &str, reference: &str) -> Option<String> {
+    let git = state.repos.get(&name.to_lowercase())?.git().ok()?;
+    git::commit_of(&git, reference).map(|commit| commit.id().to_string())
 }
 
 /// A dashboard's tabs as they are now, flips applied.

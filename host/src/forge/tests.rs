@@ -3,6 +3,9 @@
 mod conversation;
 mod fault;
 mod git;
+mod pull;
+mod query;
+mod release;
 mod robot;
 mod service;
 

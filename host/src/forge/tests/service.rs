@@ -19,6 +19,12 @@ const SERVICES: &str = r#"
     body = "module example.com/m\n"
 
     [[document]]
+    host = "prow.k8s.io"
+    path = "/prowjobs.js*"
+    template = true
+    body = '{"items": [{"base_sha": "{{acme/tool@main}}", "at": "{{ now }}", "none": "{{x/y@z}}"}]}'
+
+    [[document]]
     host = "slack.com"
     path = "/api/chat.postMessage"
     method = "POST"
@@ -52,6 +58,12 @@ fn hosts_have_their_own_answers() {
     assert_eq!(stage.forge.next_event(), Some(super::start_of_time() + chrono::Duration::seconds(100)));
     stage.advance(50);
     assert_eq!(get("testgrid.k8s.io", board).json()["a"]["overall_status"], json!("PASSING"));
+    let jobs = get("prow.k8s.io", "/prowjobs.js?omit=annotations").json();
+    assert_eq!(jobs["items"][0]["base_sha"], json!(stage.forge.seeded("acme/tool", "merge")));
+    assert_eq!(
+        (&jobs["items"][0]["at"], &jobs["items"][0]["none"]),
+        (&json!("2026-05-28T20:28:20Z"), &json!(""))
+    );
     assert_eq!(get("unknown.example", "/").status, 404);
     let sent = stage
         .send("POST", "/api/chat.postMessage", &[("host", "slack.com")], b"{\"text\":1}")

@@ -124,8 +124,10 @@ pub struct Document {
     pub status: Option<u16>,
     /// Headers.
     pub headers: BTreeMap<String, String>,
-    /// Body.
+    /// Body. With `template`, `{{owner/name@branch-or-tag}}` stands for the commit there and `{{now}}` for the present.
     pub body: String,
+    /// Whether the body holds such places.
+    pub template: bool,
     /// Seconds after the forge started from which the document is there.
     pub after_seconds: u64,
 }
