@@ -1,0 +1,301 @@
+//! What can be typed. The doc comment of each struct is the help of its command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Casts off releases: runs release processes as sandboxed plugins, writes down every effect, and goes on after
+/// anything.
+///
+/// Data goes to standard output, everything else to standard error; the last line is what to do next.
+#[derive(Debug, Parser)]
+#[command(name = "castoff", version, disable_help_subcommand = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where runs are kept [default: $CASTOFF_STATE, or castoff in $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) state: Option<PathBuf>,
+    /// When to use colour; it never says anything that the words do not
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
+    pub(crate) color: Color,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Rehearse(RehearseArgs),
+    Run(RunArgs),
+    Status(StatusArgs),
+    Log(LogArgs),
+    Resume(ResumeArgs),
+    Approve(ApproveArgs),
+    Retry(RetryArgs),
+    Skip(SkipArgs),
+    Abort(AbortArgs),
+    Explain(ExplainArgs),
+    Plugin(PluginArgs),
+    Forge(ForgeArgs),
+    Completions(CompletionsArgs),
+}
+
+/// Runs a release against a forge inside this program: no token, no network, nothing outside is touched
+///
+/// The world file says what exists, and what people and robots will do. Simulated time passes at once. Without a policy
+/// the plugin may do all that it asks.
+#[derive(Debug, Args)]
+pub(crate) struct RehearseArgs {
+    /// The release file
+    pub(crate) file: PathBuf,
+    /// The world, instead of the one the release file names
+    #[arg(long, value_name = "FILE")]
+    pub(crate) world: Option<PathBuf>,
+    /// The policy, instead of the one the release file names
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Agree to every question that nobody in the world answers
+    #[arg(long)]
+    pub(crate) approve: bool,
+    /// Keep the forge's repositories in the folder of the run
+    #[arg(long)]
+    pub(crate) keep: bool,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+    /// Only this step and what it needs; may be given more than once
+    #[arg(long, value_name = "STEP")]
+    pub(crate) only: Vec<String>,
+    /// Print every event as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Runs a release in the world
+///
+/// Prints the name of the run, then goes as far as it can. A run that has to wait for somebody parks: the exit code says
+/// so, no process stays, and `castoff resume` goes on. Needs a policy; without one it prints one to start from.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The release file
+    pub(crate) file: PathBuf,
+    /// The policy, instead of the one the release file names
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+    #[command(flatten)]
+    pub(crate) driving: DrivingArgs,
+}
+
+/// In whose name commits and tags are made, instead of `as` in the policy.
+#[derive(Debug, Args)]
+pub(crate) struct IdentityArgs {
+    /// Name of author, committer and tagger [default: `as` of the policy]
+    #[arg(long, value_name = "NAME", requires = "email")]
+    pub(crate) name: Option<String>,
+    /// Their address
+    #[arg(long, value_name = "ADDRESS", requires = "name")]
+    pub(crate) email: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrivingArgs {
+    /// Stay and look again when what is waited for may have happened
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Only this step and what it needs; may be given more than once
+    #[arg(long, value_name = "STEP")]
+    pub(crate) only: Vec<String>,
+    /// How many steps may run at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) parallel: u8,
+    /// Print every event as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Shows where a run stands: what is done, what waits on whom since when, what failed and what to do
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The run: its name, the beginning of it, or @latest
+    #[arg(default_value = "@latest")]
+    pub(crate) run: String,
+    /// List all runs instead
+    #[arg(long, conflicts_with = "run")]
+    pub(crate) all: bool,
+    /// Print the state as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// End with the exit code that `resume` would end with
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+}
+
+/// Prints the journal of a run
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// The run: its name, the beginning of it, or @latest
+    #[arg(default_value = "@latest")]
+    pub(crate) run: String,
+    /// Print every event as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Goes on with a run: after a crash, after a wait, after an answer
+///
+/// Steps that failed for a reason that may have passed are tried again. Nothing that was done is done twice.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run: its name, the beginning of it, or @latest
+    #[arg(default_value = "@latest")]
+    pub(crate) run: String,
+    /// What became of effects nobody can look up
+    #[arg(long, value_enum)]
+    pub(crate) assume: Option<Assume>,
+    /// Who says so [default: the run's own identity]
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) person: Option<String>,
+    #[command(flatten)]
+    pub(crate) driving: DrivingArgs,
+}
+
+/// What a person says about an effect of which no answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Assume {
+    /// It happened
+    Done,
+    /// It did not happen
+    NotDone,
+}
+
+/// Answers the question of a step: approves, chooses, edits
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    /// The run: its name, the beginning of it, or @latest
+    pub(crate) run: String,
+    /// The step [default: the one that asks]
+    pub(crate) step: Option<String>,
+    /// The answer, one of those offered
+    #[arg(long)]
+    pub(crate) choice: Option<String>,
+    /// Who answers [default: the run's own identity]
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) person: Option<String>,
+    /// A remark that is kept with the answer
+    #[arg(long)]
+    pub(crate) comment: Option<String>,
+    /// The document as it shall be, instead of editing it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Sends a step back to its beginning; `castoff resume` then starts it
+#[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    /// The run: its name, the beginning of it, or @latest
+    pub(crate) run: String,
+    /// The step
+    pub(crate) step: String,
+    /// Who decides [default: the run's own identity]
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) person: Option<String>,
+}
+
+/// Declares a step not needed, for a reason that is kept
+#[derive(Debug, Args)]
+pub(crate) struct SkipArgs {
+    /// The run: its name, the beginning of it, or @latest
+    pub(crate) run: String,
+    /// The step
+    pub(crate) step: String,
+    /// Why it is not needed
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who decides [default: the run's own identity]
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) person: Option<String>,
+}
+
+/// Ends a run for good and lists what it leaves in the world
+#[derive(Debug, Args)]
+pub(crate) struct AbortArgs {
+    /// The run: its name, the beginning of it, or @latest
+    pub(crate) run: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who decides [default: the run's own identity]
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) person: Option<String>,
+}
+
+/// Explains an exit code, a kind of error or a kind of event, and what to do
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// A number or a word, for example 21 or conflict; without: everything there is
+    pub(crate) code: Option<String>,
+}
+
+/// Looks at plugins
+#[derive(Debug, Args)]
+pub(crate) struct PluginArgs {
+    #[command(subcommand)]
+    pub(crate) command: PluginCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Shows what a plugin asks to be allowed and why, and the processes it has
+    Inspect {
+        /// An embedded plugin, or the path of a component
+        plugin: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints a policy to start from: exactly what the plugin asks, with its reasons
+    Policy {
+        /// An embedded plugin, or the path of a component
+        plugin: String,
+    },
+}
+
+/// The forge that rehearsals run against
+#[derive(Debug, Args)]
+pub(crate) struct ForgeArgs {
+    #[command(subcommand)]
+    pub(crate) command: ForgeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ForgeCommand {
+    /// Serves a world on loopback until it is interrupted, and prints its address
+    Serve {
+        /// The world file
+        world: PathBuf,
+    },
+}
+
+/// Prints completions for a shell
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}

@@ -1,0 +1,154 @@
+//! What `run` and `resume` share: driving a run until nothing can go on, and saying where it stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use castoff::capability::wire::Sleep;
+use castoff::clock::Clock;
+use castoff::engine::{Limits, Plugin};
+use castoff::gate::CallLimits;
+use castoff::journal::{Journal, RunState, Status, Verdict};
+use castoff::policy::Policy;
+use castoff::run::{Ledger, Runner, RunnerParts, Stop};
+use castoff::site::{Stored, grants};
+
+use super::args::DrivingArgs;
+use super::error::CommandError;
+use super::exit::Exit;
+use super::time::SystemClock;
+use super::ui::Ui;
+use super::watch::Screen;
+use super::world::LiveWorld;
+use super::{App, Done, next, time};
+
+/// A run that is about to be driven.
+pub(crate) struct Drive<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) stored: &'a Stored,
+    pub(crate) plugin: Plugin,
+    pub(crate) args: &'a DrivingArgs,
+    /// Who sends steps back that failed for a passing reason.
+    pub(crate) by: String,
+}
+
+impl Drive<'_> {
+    /// Drives the run from an open journal; with `--watch` again and again, holding the journal only while there is
+    /// something to do.
+    pub(crate) async fn go(&self, mut journal: Journal) -> Done {
+        let screen = Arc::new(Screen::new(self.app.ui.clone(), self.args.json));
+        screen.learn(&journal.state()?);
+        let world = LiveWorld::open(self.app, self.stored)?;
+        loop {
+            let (stop, state) = self.once(journal, &screen, &world).await?;
+            let again = stop.next.filter(|_| {
+                self.args.watch && matches!(stop.verdict, Verdict::Waiting | Verdict::Asks)
+            });
+            let Some(at) = again else {
+                screen.close();
+                return Ok(self.end(&screen, &world, &state, stop));
+            };
+            let pause = (at - SystemClock.now()).to_std().unwrap_or_default();
+            tokio::time::sleep(pause.max(Duration::from_secs(1))).await;
+            journal = self.stored.journal()?;
+            if journal.state()?.is_finished() {
+                return Ok(self.end(&screen, &world, &journal.state()?, stop));
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        journal: Journal,
+        screen: &Arc<Screen>,
+        world: &LiveWorld,
+    ) -> Result<(Stop, RunState), CommandError> {
+        let header = journal.state()?.header().clone();
+        let policy = self.stored.policy.clone();
+        let limits = call_limits(policy.as_deref());
+        let ledger = Ledger::new(Arc::new(journal), Arc::new(SystemClock), screen.clone())?;
+        let runner = Runner::new(RunnerParts {
+            ledger,
+            plugin: self.plugin.clone(),
+            grants: grants(&self.plugin, policy, &header),
+            world: world.capabilities.clone(),
+            pause: Arc::new(Sleep),
+            limits,
+            scratch: self.stored.scratch(),
+            parallel: usize::from(self.args.parallel),
+            only: self.args.only.clone(),
+        });
+        runner.revive(&self.by)?;
+        let stop = runner.advance().await;
+        if stop.is_err() {
+            screen.close();
+        }
+        Ok((stop?, runner.state()))
+    }
+
+    fn end(&self, screen: &Screen, world: &LiveWorld, state: &RunState, stop: Stop) -> Exit {
+        let ui = &self.app.ui;
+        summary(ui, screen, state, world.requests());
+        if let Some(at) = stop.next {
+            ui.say(&format!("next look at {}", time::moment(at)));
+        }
+        for page in waited_pages(state) {
+            ui.say(&page);
+        }
+        ui.next(&next::command(state));
+        Exit::of_run(state)
+    }
+}
+
+/// The line that sums a driven run up.
+pub(crate) fn summary(ui: &Ui, screen: &Screen, state: &RunState, requests: u64) {
+    let counts = screen.counts();
+    let over = state.steps().filter(|step| step.status.is_over()).count();
+    let mut line = format!(
+        "{over} of {} steps done, {} effects performed, {requests} requests",
+        state.steps().count(),
+        counts.performed
+    );
+    if counts.adopted > 0 {
+        line += &format!(", {} effects found done already", counts.adopted);
+    }
+    line += &format!(", {}", time::elapsed(screen.began().elapsed()));
+    ui.say("");
+    ui.say(&ui.talk_paint().bold(&line));
+}
+
+/// Pages of what is waited for.
+fn waited_pages(state: &RunState) -> Vec<String> {
+    let pages = state.steps().filter_map(|step| match &step.status {
+        Status::Waiting { wait } => {
+            let url = wait.url.as_ref()?;
+            Some(format!("{} waits on {}", step.node.id, super::text::line(url)))
+        }
+        _ => None,
+    });
+    pages.collect()
+}
+
+/// The engine's limits as an operator set them.
+pub(crate) fn engine_limits(policy: Option<&Policy>) -> Limits {
+    let mut limits = Limits::default();
+    let Some(set) = policy.map(Policy::limits) else { return limits };
+    if let Some(memory) = set.memory_mib {
+        limits.memory = usize::try_from(memory.get()).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+    }
+    if let Some(fuel) = set.fuel {
+        limits.fuel = fuel.get();
+    }
+    if let Some(seconds) = set.wall_seconds {
+        limits.wall = Duration::from_secs(u64::from(seconds.get()));
+    }
+    limits
+}
+
+/// The gate's limits as an operator set them.
+fn call_limits(policy: Option<&Policy>) -> CallLimits {
+    let mut limits = CallLimits::default();
+    if let Some(seconds) = policy.and_then(|policy| policy.limits().host_call_seconds) {
+        limits.call = Duration::from_secs(u64::from(seconds.get()));
+    }
+    limits
+}

@@ -1,0 +1,181 @@
+//! The command line: reads arguments and the environment, calls the library, and says what happened.
+//!
+//! - `args`: what can be typed; one struct a command, its doc comment is its help.
+//! - one file a command; `drive` is what `run` and `resume` share.
+//! - `ui`: everything that is printed goes through here: data to standard output, all else to standard error.
+//! - `watch`, `event`, `text`: a run as it happens, an event as a line, texts made harmless.
+//! - `error`, `exit`: what went wrong, and the number the shell sees.
+//! - `environment`, `time`: the only places that read the environment and the clock.
+
+mod abort;
+mod approve;
+mod args;
+mod completions;
+mod drive;
+mod environment;
+mod error;
+mod event;
+mod exit;
+mod explain;
+mod forge;
+mod log;
+mod next;
+mod plugin;
+mod rehearse;
+mod resume;
+mod retry;
+mod run;
+mod skip;
+mod starter;
+mod status;
+mod text;
+mod time;
+mod ui;
+mod watch;
+mod world;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use castoff::engine::{Engine, EngineConfig, Limits};
+use castoff::journal::{Journal, RunState};
+use castoff::site::{Site, Stored};
+use clap::Parser;
+
+use args::{Cli, Command};
+use environment::Environment;
+use error::CommandError;
+use exit::Exit;
+use time::SystemClock;
+use ui::Ui;
+
+/// The result of a command: what the shell is told, or why it could not be done.
+type Done = Result<Exit, CommandError>;
+
+/// Parses the arguments, runs the command, and turns the result into an exit code.
+pub(crate) fn main() -> ExitCode {
+    let environment = Environment::read();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing better can be done when even this cannot be printed.
+            let _ = error.print();
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return exit.into();
+        }
+    };
+    let ui = Ui::new(cli.global.color, environment.no_color());
+    let app = App { environment, ui, state: cli.global.state.clone() };
+    let done = app.start_log().and_then(|()| app.block_on(cli.command));
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            app.ui.error(&error);
+            error.exit.into()
+        }
+    }
+}
+
+/// What every command has at hand.
+pub(crate) struct App {
+    /// What the environment says.
+    environment: Environment,
+    /// Where things are printed.
+    ui: Ui,
+    /// `--state`.
+    state: Option<PathBuf>,
+}
+
+impl App {
+    fn block_on(&self, command: Command) -> Done {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| CommandError::internal(format!("the runtime cannot be started: {error}")))?;
+        runtime.block_on(self.dispatch(command))
+    }
+
+    async fn dispatch(&self, command: Command) -> Done {
+        match command {
+            Command::Rehearse(args) => rehearse::run(self, args).await,
+            Command::Run(args) => run::run(self, args).await,
+            Command::Status(args) => status::run(self, &args),
+            Command::Log(args) => log::run(self, &args),
+            Command::Resume(args) => resume::run(self, args).await,
+            Command::Approve(args) => approve::run(self, args),
+            Command::Retry(args) => retry::run(self, &args),
+            Command::Skip(args) => skip::run(self, args),
+            Command::Abort(args) => abort::run(self, args),
+            Command::Explain(args) => explain::run(self, &args),
+            Command::Plugin(args) => plugin::run(self, args).await,
+            Command::Forge(args) => forge::run(self, args).await,
+            Command::Completions(args) => completions::run(self, &args),
+        }
+    }
+
+    /// Diagnostics of the program itself go to standard error when `CASTOFF_LOG` asks for them.
+    fn start_log(&self) -> Result<(), CommandError> {
+        let Some(filter) = self.environment.log() else { return Ok(()) };
+        let filter = tracing_subscriber::EnvFilter::try_new(filter)
+            .map_err(|error| CommandError::usage(format!("CASTOFF_LOG: {error}")))?;
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        Ok(())
+    }
+
+    /// The state folder.
+    fn state_folder(&self) -> Result<PathBuf, CommandError> {
+        self.state.clone().or_else(|| self.environment.state_folder()).ok_or_else(|| {
+            CommandError::usage("there is no place to keep runs")
+                .hint("give one with --state DIR, or set CASTOFF_STATE or HOME")
+        })
+    }
+
+    /// The site with the usual limits.
+    fn site(&self) -> Result<Site, CommandError> {
+        self.site_with(Limits::default())
+    }
+
+    /// The site with an operator's limits.
+    fn site_with(&self, limits: Limits) -> Result<Site, CommandError> {
+        let state = self.state_folder()?;
+        let cache = Some(Site::component_cache(&state));
+        Ok(Site::new(state, Engine::new(EngineConfig { cache, limits })?))
+    }
+
+    /// A run and where it stands, without keeping others from writing.
+    fn look(&self, run: &str) -> Result<(Stored, Journal, RunState), CommandError> {
+        let stored = self.site()?.find(run)?;
+        let journal = stored.journal_read_only()?;
+        let state = journal.state()?;
+        Ok((stored, journal, state))
+    }
+
+    /// Arms the crash that tests inject: the process dies after its n-th event. `written` of them are in the journal
+    /// already.
+    fn armed(&self, journal: Journal, written: u64) -> Journal {
+        let Some(last) = self.environment.crash_after() else { return journal };
+        let count = AtomicU64::new(written);
+        let die = move |number: u64| {
+            if number >= last {
+                std::process::abort();
+            }
+        };
+        die(written);
+        journal.with_hook(Box::new(move |_| die(count.fetch_add(1, Ordering::SeqCst) + 1)))
+    }
+
+    /// Writes one decision of a person into the journal of a run.
+    fn decide(&self, stored: &Stored, event: castoff::journal::Event) -> Result<RunState, CommandError> {
+        use castoff::clock::Clock as _;
+        let journal = self.armed(stored.journal()?, 0);
+        journal.append(event, SystemClock.now())?;
+        Ok(journal.state()?)
+    }
+}
+
+/// Who decides: whom the arguments name, otherwise in whose name the run writes.
+fn person(named: Option<String>, state: &RunState) -> String {
+    let identity = &state.header().identity;
+    named.or_else(|| identity.login.clone()).unwrap_or_else(|| identity.name.clone())
+}

@@ -1,0 +1,149 @@
+//! `castoff rehearse`: a release against the forge inside this program.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use castoff::clock::Clock;
+use castoff::forge;
+use castoff::gate::CallLimits;
+use castoff::journal::{Identity, Journal, RunState, Verdict, World};
+use castoff::rehearsal::{RehearsalError, Stage};
+use castoff::run::{Ledger, Runner, RunnerParts};
+use castoff::site::{Beginning, Prepared, Stored, grants, run_name};
+
+use super::args::RehearseArgs;
+use super::drive::{engine_limits, summary};
+use super::error::CommandError;
+use super::exit::Exit;
+use super::forge::read_world;
+use super::run::given_identity;
+use super::time::SystemClock;
+use super::watch::Screen;
+use super::{App, Done, text};
+
+pub(super) async fn run(app: &App, args: RehearseArgs) -> Done {
+    let site = app.site()?;
+    let prepared = site.prepare(&args.file, args.policy.as_deref()).await?;
+    let world = read_world(&world_path(&prepared, &args)?)?;
+    let identity = identity(&prepared, &world, &args)?;
+    let salt = format!("{} {}", std::process::id(), SystemClock.now().to_rfc3339());
+    let pinned = world.now.unwrap_or_else(|| SystemClock.now());
+    let begin = Beginning {
+        run: run_name(&prepared.graph.title, pinned, salt.as_bytes()),
+        pinned,
+        started_by: identity.login.clone().unwrap_or_else(|| identity.name.clone()),
+        identity,
+        world: World::Rehearsal,
+    };
+    let (stored, journal) = site.create(&prepared, begin)?;
+    if !args.json {
+        app.ui.data(&stored.name);
+    }
+    app.ui.say(&app.ui.talk_paint().bold(&format!("rehearsal: {}", text::line(&prepared.graph.title))));
+    let played = play(app, &args, &stored, world, app.armed(journal, 1)).await;
+    if !args.keep {
+        for folder in [forge_folder(&stored), git_folder(&stored)] {
+            // What is left behind only takes room.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+    let state = played?;
+    let exit = Exit::of_run(&state);
+    match state.verdict() {
+        Verdict::Finished => app.ui.next(&format!("castoff run {}", args.file.display())),
+        verdict => {
+            if matches!(verdict, Verdict::Asks | Verdict::Waiting) {
+                app.ui.say("nothing that this world holds lets it go on");
+            }
+            app.ui.next(&format!("castoff status {}", stored.name));
+        }
+    }
+    Ok(exit)
+}
+
+/// Sets the stage, plays the run on it, and sums it up.
+async fn play(
+    app: &App,
+    args: &RehearseArgs,
+    stored: &Stored,
+    world: forge::World,
+    journal: Journal,
+) -> Result<RunState, CommandError> {
+    let header = journal.state()?.header().clone();
+    let policy = stored.policy.clone();
+    let stage = Stage::set(world, &forge_folder(stored), header.pinned).await?.approving(args.approve);
+    let capabilities = stage.capabilities(&git_folder(stored), stored.artefacts()?, policy.as_deref())?;
+    let plugin = app.site_with(engine_limits(policy.as_deref()))?.plugin_of(&header)?;
+    let screen = Arc::new(Screen::new(app.ui.clone(), args.json));
+    screen.learn(&journal.state()?);
+    let ledger = Ledger::new(Arc::new(journal), stage.clock(), screen.clone())?;
+    let runner = Runner::new(RunnerParts {
+        ledger,
+        plugin: plugin.clone(),
+        grants: grants(&plugin, policy, &header),
+        world: capabilities,
+        pause: stage.pause(),
+        limits: CallLimits::default(),
+        scratch: stored.scratch(),
+        // One at a time: a rehearsal of the same world and release is the same every time.
+        parallel: 1,
+        only: args.only.clone(),
+    });
+    let played = stage.play(&runner).await;
+    screen.close();
+    played?;
+    let state = runner.state();
+    let requests = u64::try_from(stage.forge().requests().len()).unwrap_or(u64::MAX);
+    summary(&app.ui, &screen, &state, requests);
+    Ok(state)
+}
+
+fn forge_folder(stored: &Stored) -> PathBuf {
+    stored.folder.join("forge")
+}
+
+fn git_folder(stored: &Stored) -> PathBuf {
+    stored.folder.join("git")
+}
+
+/// The world that the arguments name, otherwise the one that the release file names.
+fn world_path(prepared: &Prepared, args: &RehearseArgs) -> Result<PathBuf, CommandError> {
+    let named = prepared.release.rehearsal.world.as_ref().map(|world| prepared.folder.join(world));
+    args.world.clone().or(named).ok_or_else(|| {
+        CommandError::usage("a rehearsal needs a world, and the release file names none")
+            .hint("give one with --world FILE, or in the release file:")
+            .hint("[rehearsal]\nworld = \"world.toml\"")
+    })
+}
+
+/// Who rehearses: as given, as the policy says, or as the world's own user.
+fn identity(
+    prepared: &Prepared,
+    world: &forge::World,
+    args: &RehearseArgs,
+) -> Result<Identity, CommandError> {
+    if let Some(identity) = given_identity(prepared, prepared.policy.as_deref(), &args.identity)? {
+        return Ok(identity);
+    }
+    let login = world.user.clone().unwrap_or_else(|| "rehearsal".to_owned());
+    let account = world.accounts.iter().find(|account| account.login == login);
+    let name = account.and_then(|account| account.name.clone()).unwrap_or_else(|| login.clone());
+    let email = account.and_then(|account| account.email.clone());
+    let email = email.unwrap_or_else(|| format!("{login}@users.noreply.github.com"));
+    Ok(Identity { name, email, login: Some(login) })
+}
+
+impl From<RehearsalError> for CommandError {
+    fn from(error: RehearsalError) -> Self {
+        match error {
+            RehearsalError::Run(error) => Self::from(error),
+            RehearsalError::Capability(error) => Self::from(error),
+            RehearsalError::Forge(error) => {
+                let mut made = Self::usage(error.to_string());
+                made.causes.extend(std::error::Error::source(&error).map(ToString::to_string));
+                made
+            }
+            RehearsalError::Address(_) => Self::internal(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `castoff resume`: goes on with a run.
+
+use std::sync::Arc;
+
+use castoff::clock::Clock;
+use castoff::journal::{Assumption, EffectResult, Event, Journal, RunState, Status, Verdict, World};
+
+use super::args::{Assume, ResumeArgs};
+use super::drive::{Drive, engine_limits};
+use super::error::CommandError;
+use super::exit::Exit;
+use super::time::SystemClock;
+use super::{App, Done, next, person, text};
+
+pub(super) async fn run(app: &App, args: ResumeArgs) -> Done {
+    let stored = app.site()?.find(&args.run)?;
+    let journal = app.armed(stored.journal()?, 0);
+    let state = journal.state()?;
+    if state.header().world == World::Rehearsal {
+        return Err(CommandError::usage("a rehearsal cannot be resumed: its forge ended with it")
+            .hint("rehearse the release file again"));
+    }
+    let by = person(args.person.clone(), &state);
+    if let Some(assume) = args.assume {
+        settle(app, &journal, &state, assume, &by)?;
+    }
+    let state = journal.state()?;
+    if state.verdict() == Verdict::Unknown && args.assume.is_none() {
+        show_unknown(app, &state);
+    }
+    if state.is_finished() {
+        app.ui.say("the run has ended");
+        app.ui.next(&next::command(&state));
+        return Ok(Exit::of_run(&state));
+    }
+    if !args.driving.json {
+        app.ui.data(&stored.name);
+    }
+    let site = app.site_with(engine_limits(stored.policy.as_deref()))?;
+    let plugin = site.plugin_of(state.header())?;
+    let drive = Drive { app, stored: &stored, plugin, args: &args.driving, by };
+    drive.go(journal).await
+}
+
+/// Effects nobody knows the end of, in steps that stopped for it.
+fn unknown(state: &RunState) -> Vec<(Arc<str>, u64, String)> {
+    let stopped = state.unsettled().filter(|(step, _)| matches!(step.status, Status::Unknown { .. }));
+    stopped.map(|(step, effect)| (step.node.id.as_str().into(), effect.seq, text::line(&effect.summary))).collect()
+}
+
+fn settle(
+    app: &App,
+    journal: &Journal,
+    state: &RunState,
+    assume: Assume,
+    by: &str,
+) -> Result<(), CommandError> {
+    let effects = unknown(state);
+    if effects.is_empty() {
+        return Err(CommandError::usage("of every effect it is known what became of it")
+            .hint(format!("castoff resume {}", state.header().run)));
+    }
+    let verdict = match assume {
+        Assume::Done => Assumption::Done,
+        Assume::NotDone => Assumption::NotDone,
+    };
+    for (step, intent, summary) in effects {
+        let result = EffectResult::Assumed { verdict, by: by.to_owned() };
+        journal.append(Event::Outcome { step: step.to_string(), intent, result }, SystemClock.now())?;
+        let word = if assume == Assume::Done { "done" } else { "not done" };
+        app.ui.say(&format!("{step}: {summary}: {word}, says {by}"));
+    }
+    Ok(())
+}
+
+fn show_unknown(app: &App, state: &RunState) {
+    for (step, _, summary) in unknown(state) {
+        app.ui.say(&format!("{step}: nobody knows whether this happened: {summary}"));
+    }
+}

@@ -1,0 +1,115 @@
+//! `castoff run`: a release in the world.
+
+use std::path::{Path, PathBuf};
+
+use castoff::clock::Clock;
+use castoff::journal::{Identity, World};
+use castoff::operation::GitHubArea;
+use castoff::policy::{Policy, Power};
+use castoff::site::{Beginning, Prepared, run_name};
+
+use super::args::{IdentityArgs, RunArgs};
+use super::drive::{Drive, engine_limits};
+use super::error::CommandError;
+use super::exit::Exit;
+use super::time::SystemClock;
+use super::{App, Done, starter, text, world};
+
+pub(super) async fn run(app: &App, args: RunArgs) -> Done {
+    let site = app.site()?;
+    let prepared = site.prepare(&args.file, args.policy.as_deref()).await?;
+    let Some(policy) = prepared.policy.clone() else {
+        return Err(refuse(app, &prepared, &args.file));
+    };
+    let identity = identity(&prepared, &policy, &args.identity)?;
+    need_token(app, &prepared, &policy)?;
+    warn(app, &prepared, &policy);
+    let pinned = SystemClock.now();
+    let salt = format!("{} {}", std::process::id(), pinned.timestamp_nanos_opt().unwrap_or_default());
+    let begin = Beginning {
+        run: run_name(&prepared.graph.title, pinned, salt.as_bytes()),
+        pinned,
+        started_by: identity.login.clone().unwrap_or_else(|| identity.name.clone()),
+        identity,
+        world: World::Live,
+    };
+    let by = begin.started_by.clone();
+    let (stored, journal) = site.create(&prepared, begin)?;
+    world::keep_policy_folder(&stored, &policy)?;
+    announce(app, &prepared, &stored.name, args.driving.json);
+    let journal = app.armed(journal, 1);
+    let site = app.site_with(engine_limits(Some(&policy)))?;
+    let plugin = site.plugin_of(journal.state()?.header())?;
+    Drive { app, stored: &stored, plugin, args: &args.driving, by }.go(journal).await
+}
+
+/// The name of the run first: whatever happens next, it can be found again. With `--json` it is in the first event.
+fn announce(app: &App, prepared: &Prepared, run: &str, json: bool) {
+    if !json {
+        app.ui.data(run);
+    }
+    app.ui.say(&app.ui.talk_paint().bold(&text::line(&prepared.graph.title)));
+}
+
+/// Without a policy nothing is allowed: prints one to start from.
+fn refuse(app: &App, prepared: &Prepared, file: &Path) -> CommandError {
+    app.ui.data(starter::policy(prepared.plugin.manifest(), prepared.plugin.digest()).trim_end());
+    let command = PathBuf::from(file);
+    CommandError::new(Exit::Denied, "a run in the world needs a policy, and the release file names none")
+        .hint("standard output holds one that grants exactly what the plugin asks: read it, then")
+        .hint(format!("castoff run {0} > policy.toml; castoff run {0} --policy policy.toml", command.display()))
+}
+
+fn identity(prepared: &Prepared, policy: &Policy, args: &IdentityArgs) -> Result<Identity, CommandError> {
+    given_identity(prepared, Some(policy), args)?.ok_or_else(|| {
+        CommandError::usage("nobody is named as author of what the run writes")
+            .hint("add as = { name = \"…\", email = \"…\" } to the grant in the policy")
+            .hint("or give --name and --email")
+    })
+}
+
+/// Whom the arguments name, otherwise whom the policy names.
+pub(super) fn given_identity(
+    prepared: &Prepared,
+    policy: Option<&Policy>,
+    args: &IdentityArgs,
+) -> Result<Option<Identity>, CommandError> {
+    let (plugin, process) = (&prepared.plugin, &prepared.release.process);
+    let known = policy.and_then(|policy| policy.identity(&plugin.manifest().name, plugin.digest(), process));
+    let (Some(name), Some(email)) = (&args.name, &args.email) else { return Ok(known.cloned()) };
+    // These are written into commit and tag objects, where angle brackets and line ends delimit.
+    let fine = |text: &str| {
+        !text.trim().is_empty() && !text.chars().any(|c| c.is_control() || matches!(c, '<' | '>'))
+    };
+    if !fine(name) || !fine(email) {
+        return Err(CommandError::usage(
+            "name and email are not empty and hold no control characters or angle brackets",
+        ));
+    }
+    let login = known.and_then(|known| known.login.clone());
+    Ok(Some(Identity { name: name.clone(), email: email.clone(), login }))
+}
+
+/// A run that writes to GitHub needs a token: better said before anything is begun.
+fn need_token(app: &App, prepared: &Prepared, policy: &Policy) -> Result<(), CommandError> {
+    let writes = |power: &Power| match power {
+        Power::GitPush(..) => true,
+        Power::GitHub(area, _) => *area != GitHubArea::Read,
+        _ => false,
+    };
+    let name = &prepared.plugin.manifest().name;
+    let mut grants = policy.grants().iter().filter(|grant| grant.plugin == *name);
+    let wanted = grants.any(|grant| grant.powers.iter().any(|granted| writes(&granted.power)));
+    if wanted && app.environment.token().is_none() {
+        return Err(CommandError::usage("there is no token for GitHub")
+            .hint("set GITHUB_TOKEN or GH_TOKEN; the plugin never sees it"));
+    }
+    Ok(())
+}
+
+/// What in the policy does not do what it says.
+fn warn(app: &App, prepared: &Prepared, policy: &Policy) {
+    for warning in policy.check(prepared.plugin.manifest(), prepared.plugin.digest()) {
+        app.ui.say(&format!("warning: {}:{}: {}", policy.file(), warning.line, text::line(&warning.message)));
+    }
+}

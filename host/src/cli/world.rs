@@ -1,0 +1,119 @@
+//! The world that a live run acts in: GitHub, git and HTTP, with the operator's credentials.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use castoff::capability::git::{Credential, GitBackend, GitConfig};
+use castoff::capability::github::{GitHubBackend, GitHubConfig};
+use castoff::capability::http::{HttpBackend, HttpConfig};
+use castoff::capability::{Secret, wire};
+use castoff::gate::Capabilities;
+use castoff::policy::{Policy, SecretSource};
+use castoff::site::Stored;
+use url::Url;
+
+use super::App;
+use super::error::CommandError;
+use super::time::SystemClock;
+
+const API: &str = "https://api.github.com/";
+const GIT: &str = "https://github.com/";
+
+/// File in the folder of a run that says where its policy came from: secrets in files are relative to it.
+const POLICY_FOLDER: &str = "policy-folder";
+
+/// Back ends of a live run.
+pub(crate) struct LiveWorld {
+    /// As the gate wants them.
+    pub(crate) capabilities: Capabilities,
+    github: Arc<GitHubBackend>,
+    http: Arc<HttpBackend>,
+}
+
+impl LiveWorld {
+    /// Sets everything up; sends nothing yet.
+    pub(crate) fn open(app: &App, stored: &Stored) -> Result<Self, CommandError> {
+        let site = app.site()?;
+        let token = app.environment.token().cloned();
+        let mut git = GitConfig::new(site.git_cache(), address(GIT)?);
+        git.credential =
+            token.clone().map(|token| Credential { login: "x-access-token".into(), token });
+        let (pause, clock) = (Arc::new(wire::Sleep), Arc::new(SystemClock));
+        let mut github = GitHubConfig::new(address(API)?, pause.clone(), clock.clone());
+        github.token = token;
+        github.cache_directory = Some(app.state_folder()?.join("cache").join("github"));
+        let mut http = HttpConfig::new(pause, clock);
+        if let Some(mib) = stored.policy.as_ref().and_then(|policy| policy.limits().http_body_mib) {
+            http.body_limit = usize::try_from(mib.get()).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+        }
+        let (github, http) = (Arc::new(GitHubBackend::new(github)?), Arc::new(HttpBackend::new(http)?));
+        let secrets = match stored.policy.as_deref() {
+            Some(policy) => secrets(app, policy, stored)?,
+            None => BTreeMap::new(),
+        };
+        let capabilities = Capabilities {
+            git: Arc::new(GitBackend::new(git)?),
+            github: github.clone(),
+            http: http.clone(),
+            artefacts: Arc::new(stored.artefacts()?),
+            secrets: Arc::new(secrets),
+        };
+        Ok(Self { capabilities, github, http })
+    }
+
+    /// Requests sent to APIs so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.github.requests().total() + self.http.requests().total()
+    }
+}
+
+/// Remembers which folder the policy of a new run was in.
+pub(crate) fn keep_policy_folder(stored: &Stored, policy: &Policy) -> Result<(), CommandError> {
+    let file = PathBuf::from(policy.file());
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
+    let folder = folder.canonicalize().map_err(|error| CommandError::file(folder, &error))?;
+    let note = stored.folder.join(POLICY_FOLDER);
+    std::fs::write(&note, folder.as_os_str().as_encoded_bytes())
+        .map_err(|error| CommandError::file(&note, &error))
+}
+
+/// The values of the secrets that a policy names.
+fn secrets(
+    app: &App,
+    policy: &Policy,
+    stored: &Stored,
+) -> Result<BTreeMap<String, Secret>, CommandError> {
+    let mut secrets = BTreeMap::new();
+    for (name, source) in policy.secrets() {
+        let secret = match source {
+            SecretSource::Env(variable) => app.environment.secret(variable).ok_or_else(|| {
+                CommandError::usage(format!("the secret {name} is missing"))
+                    .hint(format!("set the variable {variable}, which the policy names"))
+            })?,
+            SecretSource::File(path) => from_file(name, path, stored)?,
+        };
+        secrets.insert(name.clone(), secret);
+    }
+    Ok(secrets)
+}
+
+fn from_file(name: &str, path: &std::path::Path, stored: &Stored) -> Result<Secret, CommandError> {
+    let folder = std::fs::read_to_string(stored.folder.join(POLICY_FOLDER)).unwrap_or_default();
+    let path = PathBuf::from(folder).join(path);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let mut wrong = CommandError::file(&path, &error);
+        wrong.hints.push(format!("the policy names it as the source of the secret {name}"));
+        wrong
+    })?;
+    let value = text.trim_end_matches(['\r', '\n']);
+    if value.is_empty() {
+        return Err(CommandError::usage(format!("{}: the secret {name} is empty", path.display())));
+    }
+    Ok(Secret::new(value))
+}
+
+fn address(text: &str) -> Result<Url, CommandError> {
+    Url::parse(text).map_err(|error| CommandError::internal(format!("{text}: {error}")))
+}
