@@ -10,6 +10,9 @@ pub mod go_mod;
 pub mod go_sum;
 pub mod image;
 pub mod module_graph;
+pub mod oci;
+pub mod step;
+pub mod testgrid;
 pub mod tree;
 pub mod version;
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use castoff_sdk::version::{ReleaseKind, TagSet, Version};
+use serde::{Deserialize, Serialize};
 
 /// What is known of the repository before anything is decided.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,7 @@ pub struct Overrides {
 }
 
 /// The answer: branch, start and files of a release.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRange {
     /// The version.
     pub version: Version,

@@ -1,0 +1,135 @@
+//! Reading image registries: is a tag there, which digest has it, for which platforms.
+
+use serde::Deserialize;
+
+use crate::Error;
+use crate::http::{self, Header, HeaderValue, Request};
+use crate::step::invalid;
+
+/// Media types of image lists and images, lists first.
+const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
+                      application/vnd.docker.distribution.manifest.list.v2+json, \
+                      application/vnd.oci.image.manifest.v1+json, \
+                      application/vnd.docker.distribution.manifest.v2+json";
+
+/// A platform of an image list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Platform {
+    /// `linux`, `windows`; `unknown` for attestations.
+    pub os: String,
+    /// `amd64`, `arm64`, …
+    pub architecture: String,
+    /// `v7` of `arm/v7`.
+    #[serde(default)]
+    pub variant: Option<String>,
+    /// Windows: number of the build.
+    #[serde(default, rename = "os.version")]
+    pub os_version: Option<String>,
+}
+
+/// What a registry says about a reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// `sha256:…` of the list, or of the single image.
+    pub digest: String,
+    /// Platforms of the list; none for a single image.
+    pub platforms: Option<Vec<Platform>>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    #[serde(default)]
+    manifests: Option<Vec<Listed>>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(default)]
+    platform: Option<Platform>,
+}
+
+/// The address of a manifest: `gcr.io/project/image:tag` or `…@sha256:…`; with a scheme in front for registries
+/// that are not reached by https.
+///
+/// # Errors
+/// `invalid` for a reference without host, or without tag or digest.
+pub fn manifest_url(reference: &str) -> Result<String, Error> {
+    let (scheme, rest) = reference.split_once("://").unwrap_or(("https", reference));
+    let fault = || invalid(format!("{reference:?} is no image reference; expected host/name:tag"));
+    let (host, path) = rest.split_once('/').ok_or_else(fault)?;
+    let (name, tag) = path.split_once('@').or_else(|| path.rsplit_once(':')).ok_or_else(fault)?;
+    let whole = !host.is_empty() && !name.is_empty() && !tag.is_empty() && !tag.contains('/');
+    whole.then(|| format!("{scheme}://{host}/v2/{name}/manifests/{tag}")).ok_or_else(fault)
+}
+
+/// Reads a manifest; none where the registry has none.
+///
+/// # Errors
+/// Those of the request; `unavailable` for an answer that is neither yes nor no, `invalid` for one that cannot be
+/// read.
+pub fn manifest(reference: &str) -> Result<Option<Manifest>, Error> {
+    let accept = Header { name: "accept".to_owned(), value: HeaderValue::Text(ACCEPT.to_owned()) };
+    let url = manifest_url(reference)?;
+    let request = Request { method: "GET".to_owned(), url, headers: vec![accept], body: None };
+    let response = http::fetch(&request)?;
+    match response.status {
+        200 => {
+            let header = response.headers.iter().find(|(name, _)| name == "docker-content-digest");
+            parse(reference, header.map(|(_, value)| value.as_str()), &response.body).map(Some)
+        }
+        404 => Ok(None),
+        status => Err(Error::Unavailable(format!("the registry answers {status} for {reference}"))),
+    }
+}
+
+/// Reads an answer: digest from its header, platforms from the list.
+///
+/// # Errors
+/// `invalid` without digest or when the body is no manifest.
+pub fn parse(reference: &str, digest: Option<&str>, body: &[u8]) -> Result<Manifest, Error> {
+    let Some(digest) = digest.filter(|digest| digest.starts_with("sha256:")) else {
+        return Err(invalid(format!("the registry tells no digest for {reference}")));
+    };
+    let index: Index = serde_json::from_slice(body)
+        .map_err(|error| invalid(format!("the manifest of {reference} cannot be read: {error}")))?;
+    let platforms = index.manifests.map(|listed| {
+        let known = listed.into_iter().filter_map(|listed| listed.platform);
+        known.filter(|platform| platform.os != "unknown").collect()
+    });
+    Ok(Manifest { digest: digest.to_owned(), platforms })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let table = [
+            ("gcr.io/p/app:v1.2.3", Some("https://gcr.io/v2/p/app/manifests/v1.2.3")),
+            ("http://127.0.0.1:99/p/app:v1", Some("http://127.0.0.1:99/v2/p/app/manifests/v1")),
+            ("r.io/app@sha256:ab", Some("https://r.io/v2/app/manifests/sha256:ab")),
+            ("r.io:5000/app", None),
+            ("app:v1", None),
+            ("r.io/app:", None),
+        ];
+        for (reference, expected) in table {
+            assert_eq!(manifest_url(reference).ok().as_deref(), expected, "{reference}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_platforms_and_no_attestations() {
+        let body = br#"{"manifests": [
+            {"platform": {"os": "linux", "architecture": "arm", "variant": "v7"}},
+            {"platform": {"os": "windows", "architecture": "amd64", "os.version": "10.0.20348.1"}},
+            {"platform": {"os": "unknown", "architecture": "unknown"}}]}"#;
+        let found = parse("r", Some("sha256:00"), body).expect("a list");
+        let platforms = found.platforms.expect("platforms");
+        assert_eq!(platforms.len(), 2);
+        assert_eq!(platforms[1].os_version.as_deref(), Some("10.0.20348.1"));
+        assert_eq!(parse("r", Some("sha256:00"), b"{}").expect("an image").platforms, None);
+        assert!(parse("r", None, b"{}").is_err());
+        assert!(parse("r", Some("sha256:00"), b"<html>").is_err());
+    }
+}
