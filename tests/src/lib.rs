@@ -1,1 +1,4 @@
-//! Test harness.
+//! Drives the whole system from outside: the built components through policy, gate and journal, against the
+//! embedded forge.
+
+pub mod replay;
