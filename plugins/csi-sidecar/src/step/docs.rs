@@ -8,7 +8,7 @@ use castoff_sdk::version::Version;
 
 use super::input::Inputs;
 use super::pull::{self, Proposed};
-use super::world::{World, list, text};
+use super::world::{World, list, paths, text};
 use crate::core::docs::{Column, Placement, WantedRow, rows, update_page};
 use crate::core::proposal::{Proposal, marker};
 use crate::core::support::SupportWindow;
@@ -66,13 +66,13 @@ pub(crate) fn run(context: &Context) -> Result<Outcome, Error> {
 fn find_pages(repository: &Repository, commit: &str, sidecar: &str) -> Result<Vec<String>, Error> {
     let link = format!("github.com/{sidecar}/releases/tag/");
     let mut pages = Vec::new();
-    for entry in repository.entries(commit, PAGES, true)? {
-        if !entry.path.ends_with(".md") {
+    for path in paths(repository, commit, PAGES)? {
+        if !path.ends_with(".md") {
             continue;
         }
-        let page = text(repository, commit, &entry.path)?.unwrap_or_default();
+        let page = text(repository, commit, &path)?.unwrap_or_default();
         if page.contains(&link) && rows(&page).is_ok_and(|rows| !rows.is_empty()) {
-            pages.push(entry.path);
+            pages.push(path);
         }
     }
     Ok(pages)

@@ -126,7 +126,9 @@ fn platform(text: &str) -> Result<Platform, Error> {
         [os, architecture] => (os, architecture, None),
         [os, architecture, variant] => (os, architecture, Some((*variant).to_owned())),
         _ => {
-            return Err(invalid(format!("{text:?} is no platform; expected os/architecture, as linux/arm64")));
+            return Err(invalid(format!(
+                "{text:?} is no platform; expected os/architecture, as linux/arm64"
+            )));
         }
     };
     Ok(Platform { os: (*os).to_owned(), architecture: (*architecture).to_owned(), variant, os_version: None })

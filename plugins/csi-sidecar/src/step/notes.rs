@@ -1,6 +1,6 @@
 //! The notes: every commit of the range accounted for, the entry printed, and a person's review.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use castoff_sdk::Error;
 use castoff_sdk::git::{self, Repository};
@@ -96,13 +96,11 @@ fn walk(repository: &Repository, preflight: &Preflight) -> Result<(Vec<Commit>, 
         parents: commit.parents.len(),
         message: commit.message,
     };
-    let all = repository.log(since, head, LONGEST_WALK)?;
-    let line = repository.first_parents(since, head, LONGEST_WALK)?;
-    let inside = |sha: &str| all.iter().any(|commit| commit.id == sha);
-    // Where the start is not on the first-parent line itself, the walk goes on below it.
-    let line: Vec<Commit> = line.into_iter().filter(|commit| inside(&commit.id)).map(commit).collect();
-    let on_line = |sha: &str| line.iter().any(|commit| commit.sha == sha);
-    let side = all.iter().filter(|commit| !on_line(&commit.id)).cloned().map(commit).collect();
+    let line: Vec<Commit> =
+        repository.first_parents(since, head, LONGEST_WALK)?.into_iter().map(commit).collect();
+    let on_line: BTreeSet<&str> = line.iter().map(|commit| commit.sha.as_str()).collect();
+    let all = repository.log(since, head, LONGEST_WALK)?.into_iter();
+    let side = all.filter(|commit| !on_line.contains(commit.id.as_str())).map(commit).collect();
     Ok((line, side))
 }
 

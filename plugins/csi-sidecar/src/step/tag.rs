@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input::Inputs;
 use super::preflight::builder_warnings;
-use super::world::{LONGEST_WALK, World, list, text};
+use super::world::{LONGEST_WALK, World, list, paths, text};
 use super::{input, profile, step};
 use crate::core::changelog::{announced, has_heading};
 use crate::core::range::{changelog_file, previous_release};
@@ -186,14 +186,9 @@ fn heading_at(repository: &Repository, version: Version, commit: &str) -> Result
 
 /// Versions that the changelogs at a commit announce.
 fn announced_at(world: &World, commit: &str) -> Result<Vec<Version>, Error> {
-    let entries = world.repository.entries(commit, "CHANGELOG", true);
-    let entries = match entries {
-        Err(Error::NotFound(_)) => Vec::new(),
-        other => other?,
-    };
     let mut files = Vec::new();
-    for entry in entries {
-        files.extend(text(&world.repository, commit, &entry.path)?);
+    for path in paths(&world.repository, commit, "CHANGELOG")? {
+        files.extend(text(&world.repository, commit, &path)?);
     }
     Ok(announced(files.iter().map(String::as_str), &world.tags))
 }

@@ -61,6 +61,15 @@ pub(crate) fn text(repository: &Repository, commit: &str, path: &str) -> Result<
     Ok(repository.read(commit, path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
+/// Paths of all files below a folder at a commit; none where the folder is not there.
+pub(crate) fn paths(repository: &Repository, commit: &str, folder: &str) -> Result<Vec<String>, Error> {
+    match repository.entries(commit, folder, true) {
+        Ok(entries) => Ok(entries.into_iter().map(|entry| entry.path).collect()),
+        Err(Error::NotFound(_)) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Says something a person should look at.
 pub(crate) fn warn(message: &str) {
     logging::emit(Level::Warn, message);
