@@ -180,10 +180,9 @@ pub(crate) fn review(context: &Context) -> Result<Outcome, Error> {
         return done(&Reviewed { entry, edited, by: Some(answer.by.clone()) });
     }
     let prompt = format!(
-        "Notes of {} since {}: {}. Reword them as needed; look for breaking changes and deprecations.\n\n{}{}",
+        "Notes of {} since {}. Reword them as needed; look for breaking changes and deprecations.\n\n{}{}",
         range.version,
         range.since,
-        notes.tally,
         notes.audit,
         list("To know:", &notes.doubts)
     );

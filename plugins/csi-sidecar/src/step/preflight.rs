@@ -76,6 +76,10 @@ pub(crate) fn images(repository: &Repository, commit: &str, inputs: &Inputs) -> 
 }
 
 fn module_warning(repository: &Repository, commit: &str, version: Version) -> Result<Option<String>, Error> {
+    // Within a major version the path was decided long ago.
+    if version.minor > 0 || version.patch > 0 {
+        return Ok(None);
+    }
     let file = text(repository, commit, "go.mod")?;
     Ok(file.and_then(|file| GoMod::parse(&file).path_fault(version.major)))
 }
