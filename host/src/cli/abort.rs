@@ -18,7 +18,9 @@ pub(super) fn run(app: &App, args: AbortArgs) -> Done {
     if left.is_empty() {
         app.ui.say("the run is aborted; it changed nothing");
     } else {
-        app.ui.say("the run is aborted; it leaves this in the world, to be undone by hand where that is wanted:");
+        app.ui.say(
+            "the run is aborted; it leaves this in the world, to be undone by hand where that is wanted:",
+        );
         left.iter().for_each(|line| app.ui.data(line));
     }
     app.ui.next(&super::next::command(&state));

@@ -82,27 +82,29 @@ fn show(app: &App, step: &StepState, question: &Question) {
     }
 }
 
-/// The document as the person wants it, when that differs from how it was generated.
+/// The document as the person leaves it, when it may be edited: from a file, from the editor, or as it was generated.
 fn document(
     app: &App,
     document: Option<&Document>,
     file: Option<&Path>,
 ) -> Result<Option<String>, CommandError> {
-    let edited = match (document, file) {
-        (None, None) => return Ok(None),
-        (None, Some(_)) => return Err(CommandError::usage("the question is about no document")),
-        (Some(document), Some(_)) if !document.editable => {
-            return Err(CommandError::usage(format!("{} is not to be edited", document.name)));
-        }
-        (Some(_), Some(path)) => {
-            std::fs::read_to_string(path).map_err(|error| CommandError::file(path, &error))?
-        }
-        (Some(document), None) => match app.environment.editor() {
-            Some(editor) if document.editable && app.ui.is_interactive() => edit(app, editor, document)?,
-            _ => return Ok(None),
-        },
+    let Some(document) = document else {
+        return match file {
+            Some(_) => Err(CommandError::usage("the question is about no document")),
+            None => Ok(None),
+        };
     };
-    Ok(Some(edited).filter(|edited| document.is_none_or(|document| document.text != *edited)))
+    match (file, app.environment.editor()) {
+        (Some(_), _) if !document.editable => {
+            Err(CommandError::usage(format!("{} is not to be edited", text::line(&document.name))))
+        }
+        (None, _) if !document.editable => Ok(None),
+        (Some(path), _) => {
+            std::fs::read_to_string(path).map(Some).map_err(|error| CommandError::file(path, &error))
+        }
+        (None, Some(editor)) if app.ui.is_interactive() => edit(app, editor, document).map(Some),
+        (None, _) => Ok(Some(document.text.clone())),
+    }
 }
 
 /// Opens the person's editor on the document. The variable may hold arguments, as it does for git.
@@ -121,11 +123,10 @@ fn edit(app: &App, editor: &std::ffi::OsStr, document: &Document) -> Result<Stri
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or("vi");
     app.ui.say(&format!("opening {}", text::line(&editor)));
-    let status = Command::new(program)
-        .args(words)
-        .arg(&path)
-        .status()
-        .map_err(|error| CommandError::usage(format!("the editor {program:?} cannot be started: {error}")))?;
+    let status =
+        Command::new(program).args(words).arg(&path).status().map_err(|error| {
+            CommandError::usage(format!("the editor {program:?} cannot be started: {error}"))
+        })?;
     if !status.success() {
         return Err(CommandError::usage("the editor ended with an error: nothing was answered"));
     }
@@ -168,6 +169,7 @@ fn more_needed(app: &App, state: &RunState, id: &str) {
     if let Status::Asks { question, .. } = &step.status
         && !step.is_answered()
     {
-        app.ui.say(&format!("{} different people have to agree: more answers are needed", question.approvals));
+        app.ui
+            .say(&format!("{} different people have to agree: more answers are needed", question.approvals));
     }
 }

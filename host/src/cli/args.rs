@@ -290,6 +290,9 @@ pub(crate) enum ForgeCommand {
     Serve {
         /// The world file
         world: PathBuf,
+        /// The loopback port; 0: a free one
+        #[arg(long, default_value_t = 0)]
+        port: u16,
     },
 }
 

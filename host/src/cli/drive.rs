@@ -40,9 +40,9 @@ impl Drive<'_> {
         let world = LiveWorld::open(self.app, self.stored)?;
         loop {
             let (stop, state) = self.once(journal, &screen, &world).await?;
-            let again = stop.next.filter(|_| {
-                self.args.watch && matches!(stop.verdict, Verdict::Waiting | Verdict::Asks)
-            });
+            let again = stop
+                .next
+                .filter(|_| self.args.watch && matches!(stop.verdict, Verdict::Waiting | Verdict::Asks));
             let Some(at) = again else {
                 screen.close();
                 return Ok(self.end(&screen, &world, &state, stop));
@@ -145,7 +145,7 @@ pub(crate) fn engine_limits(policy: Option<&Policy>) -> Limits {
 }
 
 /// The gate's limits as an operator set them.
-fn call_limits(policy: Option<&Policy>) -> CallLimits {
+pub(crate) fn call_limits(policy: Option<&Policy>) -> CallLimits {
     let mut limits = CallLimits::default();
     if let Some(seconds) = policy.and_then(|policy| policy.limits().host_call_seconds) {
         limits.call = Duration::from_secs(u64::from(seconds.get()));

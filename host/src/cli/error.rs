@@ -146,7 +146,9 @@ impl From<JournalError> for CommandError {
                 Exit::Usage
             }
             JournalError::ReadOnly | JournalError::Killed => Exit::Internal,
-            JournalError::NoSpace { .. } | JournalError::TooLarge(_) | JournalError::Io { .. } => Exit::Failed,
+            JournalError::NoSpace { .. } | JournalError::TooLarge(_) | JournalError::Io { .. } => {
+                Exit::Failed
+            }
         };
         if let JournalError::Illegal(illegal) = &error {
             return Self::new(exit, format!("that is not possible now: {}", illegal.why));

@@ -54,7 +54,8 @@ pub(crate) fn outcome(result: &EffectResult) -> String {
 
 /// What is waited for, in words, with the address.
 pub(crate) fn waits(wait: &Wait) -> String {
-    let words = if wait.summary.trim().is_empty() { condition(&wait.condition) } else { wait.summary.clone() };
+    let words =
+        if wait.summary.trim().is_empty() { condition(&wait.condition) } else { wait.summary.clone() };
     match &wait.url {
         Some(url) => text::line(&format!("{words}  {url}")),
         None => text::line(&words),

@@ -55,7 +55,11 @@ const ERRORS: &[(&str, &str, &str)] = &[
 const EVENTS: &[(&str, &str, &str)] = &[
     ("run-created", "The run exists, with its plugin, inputs, time and identity.", "Nothing."),
     ("started", "A step is about to start; after a crash it starts again.", "Nothing."),
-    ("denied", "The policy refused a call; it was not made.", "Grant the power the event names, or skip the step."),
+    (
+        "denied",
+        "The policy refused a call; it was not made.",
+        "Grant the power the event names, or skip the step.",
+    ),
     ("intent", "An effect is about to be performed; written before anything leaves.", "Nothing."),
     (
         "outcome",
@@ -72,14 +76,26 @@ const EVENTS: &[(&str, &str, &str)] = &[
     ),
     ("asked", "A step asks people.", "`castoff approve RUN STEP`."),
     ("answered", "A person answered.", "`castoff resume RUN` when enough have."),
-    ("failed", "A step ended with an error.", "`castoff explain` with the error's kind; then retry or skip the step."),
-    ("fault", "The plugin crashed in a step, or ran into a limit.", "`castoff retry RUN STEP`; report the bug."),
+    (
+        "failed",
+        "A step ended with an error.",
+        "`castoff explain` with the error's kind; then retry or skip the step.",
+    ),
+    (
+        "fault",
+        "The plugin crashed in a step, or ran into a limit.",
+        "`castoff retry RUN STEP`; report the bug.",
+    ),
     (
         "unknown",
         "A step stopped because nobody knows what became of one of its effects.",
         "Look yourself, then `castoff resume RUN --assume done|not-done`.",
     ),
-    ("skipped", "A person decided that a step is not needed.", "Nothing; `castoff retry RUN STEP` takes it back."),
+    (
+        "skipped",
+        "A person decided that a step is not needed.",
+        "Nothing; `castoff retry RUN STEP` takes it back.",
+    ),
     ("retried", "A step was sent back to its beginning.", "`castoff resume RUN`."),
     ("aborted", "A person ended the run.", "Nothing; it cannot go on."),
     ("finished", "Every step is done or skipped.", "Nothing."),
@@ -122,9 +138,9 @@ fn entry(head: &str, meaning: &str, advice: &str) -> String {
 /// One line each.
 fn all() -> Vec<String> {
     let line = |name: &str, meaning: &str| format!("  {name:<17} {meaning}");
-    let exits = Exit::ALL.into_iter().map(|exit| {
-        line(&format!("{:<3} {}", exit.number(), exit.word()), exit.meaning().0)
-    });
+    let exits = Exit::ALL
+        .into_iter()
+        .map(|exit| line(&format!("{:<3} {}", exit.number(), exit.word()), exit.meaning().0));
     let table = |head: &str, lines: Vec<String>| format!("{head}\n{}", lines.join("\n"));
     let words = |entries: &[(&str, &str, &str)]| -> Vec<String> {
         entries.iter().map(|(word, meaning, _)| line(word, meaning)).collect()

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use castoff::clock::Clock;
-use castoff::forge::{Forge, World};
+use castoff::forge::{Forge, ForgeError, World};
 
 use super::args::{ForgeArgs, ForgeCommand};
 use super::error::{CommandError, Place};
@@ -13,7 +13,7 @@ use super::time::{ShiftedClock, SystemClock};
 use super::{App, Done};
 
 pub(super) async fn run(app: &App, args: ForgeArgs) -> Done {
-    let ForgeCommand::Serve { world } = args.command;
+    let ForgeCommand::Serve { world, port } = args.command;
     let world = read_world(&world)?;
     let clock: Arc<dyn Clock> = match world.now {
         Some(now) => Arc::new(ShiftedClock::starting_at(now)),
@@ -21,9 +21,7 @@ pub(super) async fn run(app: &App, args: ForgeArgs) -> Done {
     };
     let folder = tempfile::tempdir()
         .map_err(|error| CommandError::new(Exit::Failed, format!("no temporary folder: {error}")))?;
-    let forge = Forge::start(world, folder.path(), clock)
-        .await
-        .map_err(|error| CommandError::usage(error.to_string()))?;
+    let forge = Forge::start_at(world, folder.path(), clock, port).await?;
     app.ui.say(&format!("repositories are in {}; Ctrl-C ends the forge", folder.path().display()));
     if let Some(token) = forge.token(None) {
         app.ui.say(&format!("token: {token}"));
@@ -44,4 +42,12 @@ pub(crate) fn read_world(path: &Path) -> Result<World, CommandError> {
         }
         wrong
     })
+}
+
+impl From<ForgeError> for CommandError {
+    fn from(error: ForgeError) -> Self {
+        let mut made = Self::usage(error.to_string());
+        made.causes.extend(std::error::Error::source(&error).map(ToString::to_string));
+        made
+    }
 }

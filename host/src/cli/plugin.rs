@@ -72,12 +72,18 @@ fn ask(ask: &Ask) -> String {
         names().map(|names| format!(", only in {key} {names}")).unwrap_or_default()
     };
     let list = |value: serde_json::Result<serde_json::Value>| -> Option<String> {
-        let names: Vec<String> = value.ok()?.as_array()?.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect();
+        let names: Vec<String> =
+            value.ok()?.as_array()?.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect();
         (!names.is_empty()).then(|| text::line(&names.join(", ")))
     };
     let steps = scope("steps", &|| list(serde_json::to_value(&ask.steps)));
     let processes = scope("processes", &|| list(serde_json::to_value(&ask.processes)));
-    format!("  - {}{processes}{steps}\n      because it {}\n      {}", power(&ask.power), text::line(&ask.reason), ask.power)
+    format!(
+        "  - {}{processes}{steps}\n      because it {}\n      {}",
+        power(&ask.power),
+        text::line(&ask.reason),
+        ask.power
+    )
 }
 
 /// A power in plain words.

@@ -5,21 +5,20 @@ use std::sync::Arc;
 
 use castoff::clock::Clock;
 use castoff::forge;
-use castoff::gate::CallLimits;
 use castoff::journal::{Identity, Journal, RunState, Verdict, World};
 use castoff::rehearsal::{RehearsalError, Stage};
 use castoff::run::{Ledger, Runner, RunnerParts};
 use castoff::site::{Beginning, Prepared, Stored, grants, run_name};
 
 use super::args::RehearseArgs;
-use super::drive::{engine_limits, summary};
+use super::drive::{call_limits, engine_limits, summary};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::forge::read_world;
-use super::run::given_identity;
+use super::run::{announce, given_identity};
 use super::time::SystemClock;
 use super::watch::Screen;
-use super::{App, Done, text};
+use super::{App, Done};
 
 pub(super) async fn run(app: &App, args: RehearseArgs) -> Done {
     let site = app.site()?;
@@ -36,10 +35,7 @@ pub(super) async fn run(app: &App, args: RehearseArgs) -> Done {
         world: World::Rehearsal,
     };
     let (stored, journal) = site.create(&prepared, begin)?;
-    if !args.json {
-        app.ui.data(&stored.name);
-    }
-    app.ui.say(&app.ui.talk_paint().bold(&format!("rehearsal: {}", text::line(&prepared.graph.title))));
+    announce(app, &format!("rehearsal: {}", prepared.graph.title), &journal, args.json)?;
     let played = play(app, &args, &stored, world, app.armed(journal, 1)).await;
     if !args.keep {
         for folder in [forge_folder(&stored), git_folder(&stored)] {
@@ -74,6 +70,7 @@ async fn play(
     let stage = Stage::set(world, &forge_folder(stored), header.pinned).await?.approving(args.approve);
     let capabilities = stage.capabilities(&git_folder(stored), stored.artefacts()?, policy.as_deref())?;
     let plugin = app.site_with(engine_limits(policy.as_deref()))?.plugin_of(&header)?;
+    let limits = call_limits(policy.as_deref());
     let screen = Arc::new(Screen::new(app.ui.clone(), args.json));
     screen.learn(&journal.state()?);
     let ledger = Ledger::new(Arc::new(journal), stage.clock(), screen.clone())?;
@@ -83,7 +80,7 @@ async fn play(
         grants: grants(&plugin, policy, &header),
         world: capabilities,
         pause: stage.pause(),
-        limits: CallLimits::default(),
+        limits,
         scratch: stored.scratch(),
         // One at a time: a rehearsal of the same world and release is the same every time.
         parallel: 1,
@@ -138,11 +135,7 @@ impl From<RehearsalError> for CommandError {
         match error {
             RehearsalError::Run(error) => Self::from(error),
             RehearsalError::Capability(error) => Self::from(error),
-            RehearsalError::Forge(error) => {
-                let mut made = Self::usage(error.to_string());
-                made.causes.extend(std::error::Error::source(&error).map(ToString::to_string));
-                made
-            }
+            RehearsalError::Forge(error) => Self::from(error),
             RehearsalError::Address(_) => Self::internal(error.to_string()),
         }
     }

@@ -45,7 +45,9 @@ pub(super) async fn run(app: &App, args: ResumeArgs) -> Done {
 /// Effects nobody knows the end of, in steps that stopped for it.
 fn unknown(state: &RunState) -> Vec<(Arc<str>, u64, String)> {
     let stopped = state.unsettled().filter(|(step, _)| matches!(step.status, Status::Unknown { .. }));
-    stopped.map(|(step, effect)| (step.node.id.as_str().into(), effect.seq, text::line(&effect.summary))).collect()
+    stopped
+        .map(|(step, effect)| (step.node.id.as_str().into(), effect.seq, text::line(&effect.summary)))
+        .collect()
 }
 
 fn settle(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use castoff::clock::Clock;
-use castoff::journal::{Identity, World};
+use castoff::journal::{Identity, Journal, World};
 use castoff::operation::GitHubArea;
 use castoff::policy::{Policy, Power};
 use castoff::site::{Beginning, Prepared, run_name};
@@ -36,7 +36,7 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Done {
     let by = begin.started_by.clone();
     let (stored, journal) = site.create(&prepared, begin)?;
     world::keep_policy_folder(&stored, &policy)?;
-    announce(app, &prepared, &stored.name, args.driving.json);
+    announce(app, &prepared.graph.title, &journal, args.driving.json)?;
     let journal = app.armed(journal, 1);
     let site = app.site_with(engine_limits(Some(&policy)))?;
     let plugin = site.plugin_of(journal.state()?.header())?;
@@ -44,11 +44,16 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Done {
 }
 
 /// The name of the run first: whatever happens next, it can be found again. With `--json` it is in the first event.
-fn announce(app: &App, prepared: &Prepared, run: &str, json: bool) {
-    if !json {
-        app.ui.data(run);
+pub(super) fn announce(app: &App, title: &str, journal: &Journal, json: bool) -> Result<(), CommandError> {
+    if json {
+        for record in journal.events()? {
+            app.ui.json(&record)?;
+        }
+    } else {
+        app.ui.data(&text::line(&journal.state()?.header().run));
     }
-    app.ui.say(&app.ui.talk_paint().bold(&text::line(&prepared.graph.title)));
+    app.ui.say(&app.ui.talk_paint().bold(&text::line(title)));
+    Ok(())
 }
 
 /// Without a policy nothing is allowed: prints one to start from.
@@ -57,7 +62,10 @@ fn refuse(app: &App, prepared: &Prepared, file: &Path) -> CommandError {
     let command = PathBuf::from(file);
     CommandError::new(Exit::Denied, "a run in the world needs a policy, and the release file names none")
         .hint("standard output holds one that grants exactly what the plugin asks: read it, then")
-        .hint(format!("castoff run {0} > policy.toml; castoff run {0} --policy policy.toml", command.display()))
+        .hint(format!(
+            "castoff run {0} > policy.toml; castoff run {0} --policy policy.toml",
+            command.display()
+        ))
 }
 
 fn identity(prepared: &Prepared, policy: &Policy, args: &IdentityArgs) -> Result<Identity, CommandError> {

@@ -126,7 +126,8 @@ mod tests {
         let policy = Policy::parse("policy.toml", &super::policy(&asks, &digest)).unwrap();
         assert!(policy.check(&asks, &digest).is_empty());
         assert_eq!(policy.secrets().len(), 1);
-        for (process, step) in [("release", "tag"), ("release", "notes"), ("other", "tag-b"), ("other", "x")] {
+        for (process, step) in [("release", "tag"), ("release", "notes"), ("other", "tag-b"), ("other", "x")]
+        {
             let granted = Grants::of_policy(&policy, &asks, PolicyScope { digest: &digest, process, step });
             let wanted = Grants::of_manifest(&asks, process, step);
             let powers = |grants: &Grants| {

@@ -141,9 +141,9 @@ fn details(state: &RunState, step: &StepState, timing: &Timing) -> Vec<String> {
             ]
         }
         Status::Unknown { .. } => {
-            let open = step.unsettled().map(|effect| {
-                format!("nobody knows whether this happened: {}", text::line(&effect.summary))
-            });
+            let open = step
+                .unsettled()
+                .map(|effect| format!("nobody knows whether this happened: {}", text::line(&effect.summary)));
             open.chain([format!("castoff resume {run} --assume done|not-done")]).collect()
         }
         Status::Skipped { reason, by } => {
@@ -160,7 +160,9 @@ fn verdict(state: &RunState) -> String {
     let stands = match state.verdict() {
         Verdict::Finished => "finished".to_owned(),
         Verdict::Aborted => match state.end() {
-            Some(End::Aborted { reason, by }) => format!("aborted by {}: {}", text::line(by), text::line(reason)),
+            Some(End::Aborted { reason, by }) => {
+                format!("aborted by {}: {}", text::line(by), text::line(reason))
+            }
             _ => "aborted".to_owned(),
         },
         Verdict::Ready => "can go on".to_owned(),

@@ -5,12 +5,11 @@
 use std::io::{IsTerminal, Write};
 
 use castoff::journal::Status;
-use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report,
-};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
 use super::args::Color;
 use super::error::{CommandError, Place};
+use super::exit::Exit;
 use super::text;
 
 /// Where and how things are printed.
@@ -137,6 +136,9 @@ impl Ui {
         }
         for hint in &error.hints {
             self.say(&format!("hint: {}", text::block(hint)));
+        }
+        if error.exit != Exit::Usage {
+            self.next(&format!("castoff explain {}", error.exit.word()));
         }
     }
 

@@ -142,7 +142,9 @@ impl Screen {
         match status {
             Status::Waiting { .. } => Some(format!("waits for {words}")),
             Status::Asks { .. } => Some(format!("asks: {words}")),
-            Status::Failed { error, message, .. } => Some(format!("failed ({error}): {}", text::block(message))),
+            Status::Failed { error, message, .. } => {
+                Some(format!("failed ({error}): {}", text::block(message)))
+            }
             Status::Unknown { .. } => Some(words),
             Status::Skipped { .. } => Some(format!("skipped: {words}")),
             _ => None,
@@ -212,9 +214,7 @@ impl Screen {
             }
             Event::Succeeded { outputs, .. } => status(Status::Done { outputs: outputs.clone() }),
             Event::Waiting { wait, .. } => status(Status::Waiting { wait: wait.clone() }),
-            Event::Asked { question, .. } => {
-                status(Status::Asks { question: question.clone(), earlier: 0 })
-            }
+            Event::Asked { question, .. } => status(Status::Asks { question: question.clone(), earlier: 0 }),
             Event::Failed { error, message, retryable, .. } => status(Status::Failed {
                 error: error.clone(),
                 message: message.clone(),

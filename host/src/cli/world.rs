@@ -37,8 +37,7 @@ impl LiveWorld {
         let site = app.site()?;
         let token = app.environment.token().cloned();
         let mut git = GitConfig::new(site.git_cache(), address(GIT)?);
-        git.credential =
-            token.clone().map(|token| Credential { login: "x-access-token".into(), token });
+        git.credential = token.clone().map(|token| Credential { login: "x-access-token".into(), token });
         let (pause, clock) = (Arc::new(wire::Sleep), Arc::new(SystemClock));
         let mut github = GitHubConfig::new(address(API)?, pause.clone(), clock.clone());
         github.token = token;
@@ -80,11 +79,7 @@ pub(crate) fn keep_policy_folder(stored: &Stored, policy: &Policy) -> Result<(),
 }
 
 /// The values of the secrets that a policy names.
-fn secrets(
-    app: &App,
-    policy: &Policy,
-    stored: &Stored,
-) -> Result<BTreeMap<String, Secret>, CommandError> {
+fn secrets(app: &App, policy: &Policy, stored: &Stored) -> Result<BTreeMap<String, Secret>, CommandError> {
     let mut secrets = BTreeMap::new();
     for (name, source) in policy.secrets() {
         let secret = match source {

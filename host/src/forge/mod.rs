@@ -101,7 +101,20 @@ impl Forge {
     /// # Errors
     /// When the world is wrong, git fails, or loopback cannot be used.
     pub async fn start(world: World, dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, ForgeError> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::start_at(world, dir, clock, 0).await
+    }
+
+    /// The same on a given loopback port; 0: a free one.
+    ///
+    /// # Errors
+    /// As [`Forge::start`], and when the port is taken.
+    pub async fn start_at(
+        world: World,
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+        port: u16,
+    ) -> Result<Self, ForgeError> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let url = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
         let (place, base) = (dir.to_owned(), url.clone());
         let faults = world.faults.clone();

@@ -1,0 +1,775 @@
+//! The command line as a person or a script meets it: exit code, standard output and standard error of the real binary,
+//! in an environment of its own.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use castoff::function::Class;
+use castoff::journal::{
+    Answer, Condition, Document, EffectResult, Event, FORMAT, Header, Identity, Journal, PluginIdentity,
+    Question, StepKind, StepNode, Wait, World,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use insta::assert_snapshot;
+use tempfile::TempDir;
+
+/// A place without any other environment than its own.
+struct Place {
+    home: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { home: TempDir::new().expect("a temporary folder") }
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home.path().join(name);
+        std::fs::write(&path, text).expect("a file can be written");
+        path
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_castoff"));
+        command.args(args).env_clear().env("HOME", self.home.path()).current_dir(self.home.path());
+        command
+    }
+
+    /// Exit code, standard output and standard error, with everything that differs between two runs replaced.
+    fn castoff(&self, args: &[&str]) -> String {
+        self.shown(&mut self.command(args))
+    }
+
+    fn shown(&self, command: &mut Command) -> String {
+        let output = command.output().expect("the binary can be started");
+        let code = output.status.code().map_or("killed".to_owned(), |code| code.to_string());
+        let mut shown = format!("exit {code}");
+        for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+            let text = String::from_utf8_lossy(bytes);
+            if !text.is_empty() {
+                shown += &format!("\n--- {name}\n{}", text.trim_end());
+            }
+        }
+        shown.replace(&self.home.path().display().to_string(), "[HOME]")
+    }
+
+    /// A run in the middle of things, written through the library.
+    fn run(&self, name: &str, events: impl IntoIterator<Item = Event>) -> Journal {
+        let folder = self.home.path().join(".local/state/castoff/runs").join(name);
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        std::fs::write(folder.join("release.toml"), "").expect("a file can be written");
+        let journal = Journal::create(folder.join("journal.sqlite"), header(name), at(0));
+        let journal = journal.expect("a journal can be made");
+        for (number, event) in (1..).zip(events) {
+            journal.append(event, at(number)).expect("the event is legal");
+        }
+        journal
+    }
+}
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::seconds(seconds)
+}
+
+fn header(name: &str) -> Header {
+    let step = |id: &str, title: &str, kind, needs: &[&str]| StepNode {
+        id: id.into(),
+        title: title.into(),
+        kind,
+        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+        irreversible: id == "tag",
+        source: String::new(),
+    };
+    Header {
+        format: FORMAT,
+        run: name.into(),
+        release: "livenessprobe v2.17.0".into(),
+        title: "livenessprobe v2.17.0".into(),
+        plugin: PluginIdentity { name: "demo".into(), version: "0.1.0".into(), digest: "sha256:00".into() },
+        policy: None,
+        plan: None,
+        process: "release".into(),
+        profile: "2026".into(),
+        inputs: serde_json::json!({}),
+        graph: vec![
+            step("notes", "Draft the notes", StepKind::Work, &[]),
+            step("approve-notes", "Agree to the notes", StepKind::Gate, &["notes"]),
+            step("tag", "Tag v2.17.0", StepKind::Work, &["approve-notes"]),
+            step("image", "Wait for the image", StepKind::Wait, &["tag"]),
+        ],
+        pinned: at(0),
+        identity: Identity { name: "Jane Doe".into(), email: "jane@example.org".into(), login: None },
+        world: World::Live,
+        started_by: "jane".into(),
+    }
+}
+
+fn started(step: &str, attempt: u32) -> Event {
+    Event::Started { step: step.into(), attempt }
+}
+
+fn succeeded(step: &str) -> Event {
+    Event::Succeeded { step: step.into(), outputs: serde_json::json!({}) }
+}
+
+fn asked() -> Event {
+    let question = Question {
+        id: "fine".into(),
+        prompt: "Are the notes \u{1b}[31mright\u{1b}[0m?".into(),
+        document: Some(Document { name: "notes.md".into(), text: "# Changes\n".into(), editable: true }),
+        choices: vec!["approve".into(), "reject".into()],
+        approvals: 1,
+    };
+    Event::Asked { step: "approve-notes".into(), question }
+}
+
+fn answered() -> Event {
+    let answer = Answer {
+        question: "fine".into(),
+        choice: "approve".into(),
+        document: None,
+        comment: None,
+        by: "jane".into(),
+        at: at(5),
+    };
+    Event::Answered { step: "approve-notes".into(), answer }
+}
+
+fn intent(class: Class) -> Event {
+    Event::Intent {
+        step: "tag".into(),
+        ordinal: 0,
+        function: "git.ensure-tag".into(),
+        class,
+        digest: "d".into(),
+        request: serde_json::json!({}),
+        summary: "tag v2.17.0 of kubernetes-csi/livenessprobe at 33ea6c0".into(),
+    }
+}
+
+fn until_asked() -> Vec<Event> {
+    vec![started("notes", 1), succeeded("notes"), started("approve-notes", 1), asked()]
+}
+
+fn until_tagging() -> Vec<Event> {
+    let more = [answered(), started("approve-notes", 2), succeeded("approve-notes"), started("tag", 1)];
+    until_asked().into_iter().chain(more).collect()
+}
+
+fn until_waiting() -> Vec<Event> {
+    let done = EffectResult::Done { value: serde_json::json!(null) };
+    let wait = Wait {
+        condition: Condition::ImagePresent { reference: "registry.example.org/livenessprobe:v2.17.0".into() },
+        summary: "the image to be promoted by its owners".into(),
+        url: Some("https://github.com/kubernetes/k8s.io/pull/7".into()),
+        poll_seconds: 300,
+        timeout_seconds: 0,
+        since: at(13),
+    };
+    let more = [
+        intent(Class::Ensure),
+        Event::Outcome { step: "tag".into(), intent: 10, result: done },
+        succeeded("tag"),
+        started("image", 1),
+        Event::Waiting { step: "image".into(), wait },
+    ];
+    until_tagging().into_iter().chain(more).collect()
+}
+
+/// Replaces spans of time since the past of the tests.
+fn settings() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"\(\d+ d \d+ h\)", "([SPAN])");
+    settings.add_filter(r"sha256:[0-9a-f]{64}", "[DIGEST]");
+    settings.add_filter(r"\d+ KiB", "[SIZE]");
+    settings.add_filter(r"process \d+ on \S+", "[PROCESS]");
+    settings
+}
+
+macro_rules! check {
+    ($shown:expr, @$expected:literal) => {{
+        let shown = $shown;
+        settings().bind(|| assert_snapshot!(shown, @$expected));
+    }};
+}
+
+#[test]
+fn no_command() {
+    let shown = Place::new().castoff(&[]);
+    assert!(shown.starts_with("exit 2\n--- stderr\nCasts off releases"), "{shown}");
+}
+
+#[test]
+fn unknown_command() {
+    check!(Place::new().castoff(&["relase"]), @r#"
+    exit 2
+    --- stderr
+    error: unrecognized subcommand 'relase'
+
+      tip: some similar subcommands exist: 'rehearse', 'resume'
+
+    Usage: castoff [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn missing_argument() {
+    check!(Place::new().castoff(&["skip", "@latest", "tag"]), @r#"
+    exit 2
+    --- stderr
+    error: the following required arguments were not provided:
+      --reason <REASON>
+
+    Usage: castoff skip --reason <REASON> <RUN> <STEP>
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn no_runs() {
+    check!(Place::new().castoff(&["status"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: there is no run "@latest"
+
+    hint: nothing has been run yet: castoff run FILE
+    "#);
+}
+
+#[test]
+fn no_runs_to_list() {
+    check!(Place::new().castoff(&["status", "--all"]), @r#"
+    exit 0
+    --- stderr
+    nothing has been run yet
+    castoff run FILE
+    "#);
+}
+
+#[test]
+fn unknown_run() {
+    let place = Place::new();
+    drop(place.run("demo-1", []));
+    check!(place.castoff(&["status", "other"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: there is no run "other"
+
+    hint: the newest runs: demo-1
+    "#);
+}
+
+#[test]
+fn nowhere_to_keep_runs() {
+    let place = Place::new();
+    check!(place.shown(place.command(&["status"]).env_remove("HOME")), @r#"
+    exit 2
+    --- stderr
+    error[usage]: there is no place to keep runs
+
+    hint: give one with --state DIR, or set CASTOFF_STATE or HOME
+    "#);
+}
+
+#[test]
+fn explain_a_number() {
+    check!(Place::new().castoff(&["explain", "22"]), @r#"
+    exit 0
+    --- stdout
+    exit code 22 (unknown)
+      An effect was sent and no answer came, and there is no way to look it up. It is not sent again.
+      What to do: Look yourself whether it happened, then `castoff resume RUN --assume done` or `--assume not-done`.
+    --- stderr
+    castoff status
+    "#);
+}
+
+#[test]
+fn explain_a_word_of_several_meanings() {
+    check!(Place::new().castoff(&["explain", "denied"]), @r#"
+    exit 0
+    --- stdout
+    exit code 20 (denied)
+      The policy does not allow what a step wanted, or there is no policy. The call was not made.
+      What to do: The message names the line that would allow it. A run keeps the policy it began with: abort it and begin again with the new one, or skip the step.
+
+    error denied
+      A step wanted something that the policy does not grant, or that its plugin does not ask for. The call was not made.
+      What to do: `castoff log RUN` names the missing power and the policy line. Grant it and begin a new run, or skip the step.
+
+    event denied
+      The policy refused a call; it was not made.
+      What to do: Grant the power the event names, or skip the step.
+    --- stderr
+    castoff status
+    "#);
+}
+
+#[test]
+fn explain_nonsense() {
+    check!(Place::new().castoff(&["explain", "nonsense"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: there is no such exit code, kind of error or kind of event
+
+    hint: castoff explain lists them all
+    "#);
+}
+
+#[test]
+fn explain_knows_every_event() {
+    let place = Place::new();
+    let events = [
+        "run-created",
+        "started",
+        "denied",
+        "intent",
+        "outcome",
+        "remark",
+        "artefact",
+        "succeeded",
+        "waiting",
+        "asked",
+        "answered",
+        "failed",
+        "fault",
+        "unknown",
+        "skipped",
+        "retried",
+        "aborted",
+        "finished",
+    ];
+    for event in events {
+        let shown = place.castoff(&["explain", event]);
+        assert!(shown.starts_with("exit 0") && shown.contains(&format!("event {event}")), "{shown}");
+    }
+}
+
+#[test]
+fn release_file_with_a_mistake() {
+    let place = Place::new();
+    place.write("release.toml", "version = 1\nplugin = \"csi-sidecar\"\nproces = \"release\"\n");
+    check!(place.castoff(&["run", "release.toml"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: unknown field `proces`, expected one of `version`, `plugin`, `process`, `profile`, `name`, `policy`, `inputs`, `rehearsal`
+       ╭─[release.toml:3:1]
+     2 │ plugin = "csi-sidecar"
+     3 │ proces = "release"
+       · ───┬──
+       ·    ╰── here
+       ╰────
+    "#);
+}
+
+#[test]
+fn release_file_of_another_version() {
+    let place = Place::new();
+    place.write("release.toml", "version = 9\nplugin = \"csi-sidecar\"\nprocess = \"release\"\n");
+    check!(place.castoff(&["run", "release.toml"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: version 9 of release files is not known here
+       ╭─[release.toml:1:1]
+     1 │ version = 9
+       · ───┬───
+       ·    ╰── here
+     2 │ plugin = "csi-sidecar"
+       ╰────
+
+    hint: this host reads version = 1
+    "#);
+}
+
+#[test]
+fn release_file_that_is_not_there() {
+    check!(Place::new().castoff(&["run", "release.toml"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: release.toml: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn release_file_without_a_plugin_of_that_name() {
+    let place = Place::new();
+    place.write("release.toml", "version = 1\nplugin = \"nothing\"\nprocess = \"release\"\n");
+    let shown = place.castoff(&["run", "release.toml"]);
+    assert!(shown.starts_with("exit 2\n--- stderr\nerror[usage]: there is no plugin \"nothing\""), "{shown}");
+}
+
+#[test]
+fn policy_with_a_mistake() {
+    let place = Place::new();
+    place.write("release.toml", "version = 1\nplugin = \"csi-sidecar\"\nprocess = \"release\"\n");
+    let grant = "version = 1\n\n[[grant]]\nplugin = \"csi-sidecar\"\ndigest = \"any\"\npowers = [\"git.write a/b\"]\n";
+    place.write("policy.toml", grant);
+    let shown = place.castoff(&["run", "release.toml", "--policy", "policy.toml"]);
+    assert!(shown.starts_with("exit 2\n--- stderr\nerror[usage]: "), "{shown}");
+    assert!(shown.contains("[policy.toml:6:") && shown.contains("git.write"), "{shown}");
+}
+
+#[test]
+fn world_with_a_mistake() {
+    let place = Place::new();
+    place.write("world.toml", "user = \"jane\"\nacount = []\n");
+    let shown = place.castoff(&["forge", "serve", "world.toml"]);
+    assert!(shown.starts_with("exit 2\n--- stderr\nerror[usage]: unknown field `acount`"), "{shown}");
+    assert!(shown.contains("[world.toml:2:1]"), "{shown}");
+}
+
+#[test]
+fn status_of_a_run_that_asks() {
+    let place = Place::new();
+    drop(place.run("demo-1", until_asked()));
+    check!(place.castoff(&["status"]), @r#"
+    exit 0
+    --- stdout
+    livenessprobe v2.17.0  demo-1
+    demo 0.1.0, process release, profile 2026, in the world, begun 2024-10-04 00:00:00 UTC by jane
+
+      ✓ notes          Draft the notes  1.0 s
+      ? approve-notes  Agree to the notes
+          asks since 2024-10-04 00:00:04 UTC ([SPAN]): Are the notes right?
+          answers: approve, reject
+          castoff approve demo-1 approve-notes
+      · tag            Tag v2.17.0  (cannot be undone)
+      · image          Wait for the image
+
+    1 of 4 steps done, 0 effects in the world: a person has to answer
+    --- stderr
+    castoff approve demo-1 approve-notes
+    "#);
+}
+
+#[test]
+fn status_of_a_run_that_waits() {
+    let place = Place::new();
+    drop(place.run("demo-1", until_waiting()));
+    check!(place.castoff(&["status", "demo", "--exit-code"]), @r#"
+    exit 10
+    --- stdout
+    livenessprobe v2.17.0  demo-1
+    demo 0.1.0, process release, profile 2026, in the world, begun 2024-10-04 00:00:00 UTC by jane
+
+      ✓ notes          Draft the notes  1.0 s
+      ✓ approve-notes  Agree to the notes  1.0 s
+      ✓ tag            Tag v2.17.0  3.0 s
+      … image          Wait for the image
+          waits since 2024-10-04 00:00:13 UTC ([SPAN]) for the image to be promoted by its owners https://github.com/kubernetes/k8s.io/pull/7
+
+    3 of 4 steps done, 1 effects in the world: waits for something outside
+    --- stderr
+    castoff resume demo-1 --watch
+    "#);
+}
+
+#[test]
+fn status_of_a_run_that_failed() {
+    let place = Place::new();
+    let failed = Event::Failed {
+        step: "tag".into(),
+        error: "conflict".into(),
+        message: "the tag v2.17.0 points at 1111111, not at 33ea6c0".into(),
+        retryable: false,
+    };
+    drop(place.run("demo-1", until_tagging().into_iter().chain([failed])));
+    check!(place.castoff(&["status", "--exit-code"]), @r#"
+    exit 21
+    --- stdout
+    livenessprobe v2.17.0  demo-1
+    demo 0.1.0, process release, profile 2026, in the world, begun 2024-10-04 00:00:00 UTC by jane
+
+      ✓ notes          Draft the notes  1.0 s
+      ✓ approve-notes  Agree to the notes  1.0 s
+      ✗ tag            Tag v2.17.0  (cannot be undone)
+          failed (conflict): the tag v2.17.0 points at 1111111, not at 33ea6c0
+          castoff retry demo-1 tag, or castoff explain conflict
+      · image          Wait for the image
+
+    2 of 4 steps done, 0 effects in the world: stopped: a step failed
+    --- stderr
+    castoff retry demo-1 tag
+    "#);
+}
+
+#[test]
+fn status_of_a_run_with_an_unknown_outcome() {
+    let place = Place::new();
+    let lost = [intent(Class::Once), Event::Unknown { step: "tag".into(), intent: 10 }];
+    drop(place.run("demo-1", until_tagging().into_iter().chain(lost)));
+    check!(place.castoff(&["status", "--exit-code"]), @r#"
+    exit 22
+    --- stdout
+    livenessprobe v2.17.0  demo-1
+    demo 0.1.0, process release, profile 2026, in the world, begun 2024-10-04 00:00:00 UTC by jane
+
+      ✓ notes          Draft the notes  1.0 s
+      ✓ approve-notes  Agree to the notes  1.0 s
+      ! tag            Tag v2.17.0  (cannot be undone)
+          nobody knows whether this happened: tag v2.17.0 of kubernetes-csi/livenessprobe at 33ea6c0
+          castoff resume demo-1 --assume done|not-done
+      · image          Wait for the image
+
+    2 of 4 steps done, 0 effects in the world: stopped: the outcome of an effect is not known
+    --- stderr
+    castoff resume demo-1 --assume done|not-done
+    "#);
+}
+
+#[test]
+fn status_as_json_is_one_line() {
+    let place = Place::new();
+    drop(place.run("demo-1", until_waiting()));
+    let output = place.command(&["status", "--json"]).output().expect("the binary can be started");
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    assert_eq!(text.lines().count(), 1);
+    let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(value["verdict"], "waiting");
+    assert_eq!(value["exit-code"], 10);
+    assert_eq!(value["times"]["notes"]["milliseconds"], 1000);
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn several_runs() {
+    let place = Place::new();
+    drop(place.run("demo-1", until_asked()));
+    drop(place.run("demo-2", until_waiting()));
+    let shown = place.castoff(&["status", "--all"]);
+    let lines = ["asks       demo-1  livenessprobe v2.17.0", "waiting    demo-2  livenessprobe v2.17.0"];
+    assert!(lines.iter().all(|line| shown.contains(line)), "{shown}");
+    check!(place.castoff(&["status", "demo"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: there is no run "demo"
+
+    hint: the newest runs: demo-2, demo-1
+    "#);
+}
+
+#[test]
+fn log_for_people_and_for_programs() {
+    let place = Place::new();
+    let journal = place.run("demo-1", until_waiting());
+    check!(place.castoff(&["log"]), @r#"
+    exit 0
+    --- stdout
+       1  2024-10-04 00:00:00 UTC  run-created                      livenessprobe v2.17.0 with demo 0.1.0, process release, profile 2026
+       2  2024-10-04 00:00:01 UTC  started     notes                attempt 1
+       3  2024-10-04 00:00:02 UTC  succeeded   notes
+       4  2024-10-04 00:00:03 UTC  started     approve-notes        attempt 1
+       5  2024-10-04 00:00:04 UTC  asked       approve-notes        Are the notes right?
+       6  2024-10-04 00:00:05 UTC  answered    approve-notes        approve by jane
+       7  2024-10-04 00:00:06 UTC  started     approve-notes        attempt 2
+       8  2024-10-04 00:00:07 UTC  succeeded   approve-notes
+       9  2024-10-04 00:00:08 UTC  started     tag                  attempt 1
+      10  2024-10-04 00:00:09 UTC  intent      tag                  tag v2.17.0 of kubernetes-csi/livenessprobe at 33ea6c0 (git.ensure-tag)
+      11  2024-10-04 00:00:10 UTC  outcome     tag                  of 10: done
+      12  2024-10-04 00:00:11 UTC  succeeded   tag
+      13  2024-10-04 00:00:12 UTC  started     image                attempt 1
+      14  2024-10-04 00:00:13 UTC  waiting     image                the image to be promoted by its owners https://github.com/kubernetes/k8s.io/pull/7
+    --- stderr
+    castoff resume demo-1 --watch
+    "#);
+    let output = place.command(&["log", "--json"]).output().expect("the binary can be started");
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    let events: Vec<castoff::journal::Record> =
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is an event")).collect();
+    assert_eq!(events, journal.events().expect("the journal can be read"));
+}
+
+#[test]
+fn approving_needs_a_choice() {
+    let place = Place::new();
+    drop(place.run("demo-1", until_asked()));
+    check!(place.castoff(&["approve", "@latest"]), @r#"
+    exit 2
+    --- stdout
+    # Changes
+    --- stderr
+    approve-notes  Agree to the notes
+    Are the notes right?
+    --- notes.md
+    ---
+    error[usage]: an answer is needed
+
+    hint: --choice approve
+    hint: offered are: approve, reject
+    "#);
+    check!(place.castoff(&["approve", "@latest", "--choice", "perhaps"]), @r#"
+    exit 2
+    --- stdout
+    # Changes
+    --- stderr
+    approve-notes  Agree to the notes
+    Are the notes right?
+    --- notes.md
+    ---
+    error[usage]: the choice "perhaps" is not offered
+
+    hint: offered are: approve, reject
+    "#);
+}
+
+#[test]
+fn approving() {
+    let place = Place::new();
+    drop(place.run("demo-1", until_asked()));
+    place.write("better.md", "# Better changes\n");
+    let args =
+        ["approve", "@latest", "approve-notes", "--choice", "approve", "--as", "joe", "--file", "better.md"];
+    check!(place.castoff(&args), @r#"
+    exit 0
+    --- stdout
+    # Changes
+    --- stderr
+    approve-notes  Agree to the notes
+    Are the notes right?
+    --- notes.md
+    ---
+    approve-notes: approve by joe
+    castoff resume demo-1
+    "#);
+    let shown = place.castoff(&["log", "--json"]);
+    assert!(shown.contains("# Better changes") && shown.contains(r#""by":"joe""#), "{shown}");
+}
+
+#[test]
+fn approving_what_does_not_ask() {
+    let place = Place::new();
+    drop(place.run("demo-1", until_asked()));
+    check!(place.castoff(&["approve", "demo-1", "tag"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: tag asks nothing: it is pending
+
+    hint: castoff approve demo-1 approve-notes
+    "#);
+}
+
+#[test]
+fn skipping_and_taking_it_back() {
+    let place = Place::new();
+    drop(place.run("demo-1", until_asked()));
+    check!(place.castoff(&["skip", "demo-1", "tag", "--reason", "made by hand"]), @r#"
+    exit 0
+    --- stderr
+    tag is skipped: steps after it see none of its outputs
+    castoff resume demo-1
+    "#);
+    check!(place.castoff(&["retry", "demo-1", "tag", "--as", "joe"]), @r#"
+    exit 0
+    --- stderr
+    tag starts over
+    castoff approve demo-1 approve-notes
+    "#);
+    check!(place.castoff(&["retry", "demo-1", "tag"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: that is not possible now: step "tag" is pending
+    "#);
+}
+
+#[test]
+fn aborting_says_what_is_left() {
+    let place = Place::new();
+    drop(place.run("demo-1", until_waiting()));
+    check!(place.castoff(&["abort", "demo-1", "--reason", "security embargo"]), @r#"
+    exit 0
+    --- stdout
+    + tag: tag v2.17.0 of kubernetes-csi/livenessprobe at 33ea6c0
+    --- stderr
+    the run is aborted; it leaves this in the world, to be undone by hand where that is wanted:
+    castoff log demo-1
+    "#);
+    check!(place.castoff(&["resume", "demo-1"]), @r#"
+    exit 1
+    --- stderr
+    the run has ended
+    castoff log demo-1
+    "#);
+}
+
+#[test]
+fn a_run_that_another_process_drives() {
+    let place = Place::new();
+    let _journal = place.run("demo-1", until_asked());
+    check!(place.castoff(&["skip", "demo-1", "tag", "--reason", "made by hand"]), @r#"
+    exit 30
+    --- stderr
+    error[held]: the journal [HOME]/.local/state/castoff/runs/demo-1/journal.sqlite is in use by [PROCESS]
+    castoff explain held
+    "#);
+    assert!(place.castoff(&["status"]).starts_with("exit 0"));
+}
+
+#[test]
+fn a_damaged_journal() {
+    let place = Place::new();
+    let path = place.run("demo-1", until_asked()).path().to_owned();
+    std::fs::write(path, "not a database, not a database, not a database").expect("a file can be written");
+    let shown = place.castoff(&["status"]);
+    assert!(shown.starts_with("exit 31\n--- stderr\nerror[damaged]: the journal [HOME]"), "{shown}");
+}
+
+#[test]
+fn the_injected_crash_leaves_the_event() {
+    let place = Place::new();
+    drop(place.run("demo-1", until_asked()));
+    let mut command = place.command(&["skip", "demo-1", "tag", "--reason", "made by hand"]);
+    let status = command.env("CASTOFF_CRASH_AFTER_EVENT", "1").output().expect("it starts").status;
+    assert_eq!(status.code(), None);
+    assert!(place.castoff(&["log"]).contains("made by hand (by Jane Doe)"));
+}
+
+#[test]
+fn no_escape_reaches_the_terminal() {
+    let place = Place::new();
+    drop(place.run("demo-1", until_asked()));
+    for args in [["status", "demo-1"], ["log", "demo-1"], ["approve", "demo-1"]] {
+        let shown = place.castoff(&args);
+        assert!(!shown.contains('\u{1b}') && shown.contains("Are the notes right?"), "{shown}");
+    }
+}
+
+#[test]
+fn colour_on_demand_only() {
+    let place = Place::new();
+    drop(place.run("demo-1", until_asked()));
+    assert!(place.castoff(&["status", "--color", "always"]).contains("\u{1b}[32m✓\u{1b}[0m"));
+    assert!(!place.castoff(&["status", "--color", "never"]).contains('\u{1b}'));
+}
+
+#[test]
+fn completions_for_every_shell() {
+    let place = Place::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let shown = place.castoff(&["completions", shell]);
+        assert!(shown.starts_with("exit 0\n--- stdout") && shown.contains("approve"), "{shell}: {shown}");
+    }
+}
+
+#[test]
+fn a_plugin_that_is_none() {
+    let place = Place::new();
+    place.write("plugin.wasm", "not WebAssembly");
+    check!(place.castoff(&["plugin", "inspect", "plugin.wasm"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: plugin.wasm: this is not WebAssembly: it does not begin with `\0asm`
+    "#);
+}
+
+#[test]
+fn every_embedded_plugin_can_be_inspected() {
+    let place = Place::new();
+    for (name, _) in castoff::embedded::PLUGINS {
+        let shown = place.castoff(&["plugin", "inspect", name]);
+        assert!(shown.starts_with(&format!("exit 0\n--- stdout\n{name} ")), "{shown}");
+        assert!(shown.ends_with(&format!("castoff plugin policy {name}")), "{shown}");
+    }
+}
