@@ -137,7 +137,7 @@ impl Row {
     }
 
     /// A row for `version` in the shape of this one: version, branch and image tags exchanged, everything else kept.
-    pub(super) fn for_version(&self, version: Version) -> Self {
+    pub fn for_version(&self, version: Version) -> Self {
         let old = self.version;
         let exchange = |index: usize, text: &str| match index {
             RELEASE | IMAGE => text.replace(&old.to_string(), &version.to_string()),
