@@ -1,11 +1,13 @@
 //! kubernetes-csi sidecar releases.
 //!
-//! [`core`] decides, `step` reads the world, asks people and has the effects done.
+//! [`core`] decides, `step` reads the world, asks people and has the effects done; `follow` brings other repositories
+//! up to date afterwards.
 
 use castoff_sdk::process::{Context, Description, Graph, Outcome};
 use castoff_sdk::{Error, Plugin};
 
 pub mod core;
+mod follow;
 mod step;
 
 /// The plugin `csi-sidecar`.
@@ -17,7 +19,7 @@ impl Plugin for CsiSidecar {
         Description {
             name: "csi-sidecar".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            processes: step::processes(),
+            processes: processes(),
         }
     }
 
@@ -26,7 +28,7 @@ impl Plugin for CsiSidecar {
             "release" => step::release::graph(&profile, &inputs),
             "tag" => step::tag::graph(&inputs),
             "promote" => step::promote::graph(&inputs),
-            other => Err(unknown_process(other)),
+            other => follow::steps(other, &inputs).unwrap_or_else(|| Err(unknown_process(other))),
         }
     }
 
@@ -35,13 +37,17 @@ impl Plugin for CsiSidecar {
             "release" => step::release::run(&context),
             "tag" => step::tag::run(&context),
             "promote" => step::promote::run(&context),
-            other => Err(unknown_process(other)),
+            other => follow::run(&context).unwrap_or_else(|| Err(unknown_process(other))),
         }
     }
 }
 
+fn processes() -> Vec<castoff_sdk::process::Process> {
+    step::processes().into_iter().chain(follow::processes()).collect()
+}
+
 fn unknown_process(name: &str) -> Error {
-    let names: Vec<String> = step::processes().into_iter().map(|process| process.name).collect();
+    let names: Vec<String> = processes().into_iter().map(|process| process.name).collect();
     castoff_sdk::step::invalid(format!("there is no process {name:?}; there is {}", names.join(", ")))
 }
 

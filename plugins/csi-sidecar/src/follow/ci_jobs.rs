@@ -206,10 +206,7 @@ fn plan(tree: &Tree, inputs: &Inputs) -> Result<Proposal, Error> {
 
 /// The variables the files were generated with.
 fn before(inputs: &Inputs, path: &str, script: Option<&str>) -> Result<Variables, Error> {
-    let read = match script {
-        Some(script) => Some(read_script(script).map_err(|error| refused(format!("{path}: {error}")))),
-        None => None,
-    };
+    let read = script.map(|script| read_script(script).map_err(|error| refused(format!("{path}: {error}"))));
     match (&inputs.variables_before, read) {
         (Some(given), Some(Ok(read))) => Ok(given.over(read)),
         (Some(given), _) => Ok(given.over(Variables::default())),

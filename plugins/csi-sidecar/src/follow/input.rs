@@ -1,13 +1,8 @@
 //! Inputs of follow-up processes: descriptions for people, and reading them.
 
-use castoff_sdk::Error;
 use castoff_sdk::process::{Input, InputKind};
-use serde::de::DeserializeOwned;
 
-/// Reads the inputs of a process; unknown and malformed ones are named.
-pub(super) fn read<T: DeserializeOwned>(inputs: &str) -> Result<T, Error> {
-    serde_json::from_str(inputs).map_err(|error| Error::Invalid(format!("the inputs do not fit: {error}")))
-}
+pub(super) use castoff_sdk::step::{conflict as refused, inputs as read, invalid};
 
 /// An input that must be given.
 pub(super) fn required(name: &str, kind: InputKind, summary: &str) -> Input {
@@ -38,17 +33,8 @@ pub(super) fn target() -> [Input; 2] {
         optional(
             "fork",
             InputKind::Text,
-            "Fork to push the branch to, `owner/name`; it must hold the head of the base branch. Left out: the repository itself",
+            "Fork to push the branch to, its owner or `owner/name`; it must hold the head of the base branch. Left out: the repository \
+             itself",
         ),
     ]
-}
-
-/// A refusal because of what the world or the files hold.
-pub(super) fn refused(error: impl std::fmt::Display) -> Error {
-    Error::Conflict(error.to_string())
-}
-
-/// A refusal because of what was asked for.
-pub(super) fn invalid(error: impl std::fmt::Display) -> Error {
-    Error::Invalid(error.to_string())
 }

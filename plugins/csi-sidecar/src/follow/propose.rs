@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::checkout::{self, Checkout};
 use super::input::refused;
 use super::report::{self, Report};
+use crate::step::pull::fork_of;
 
 /// Seconds between two looks at a pull request.
 const POLL: u32 = 300;
@@ -34,35 +35,35 @@ pub(super) struct Proposal {
 }
 
 /// Where the branch of a proposal is pushed to.
-pub(super) struct Destination {
-    /// Repository that receives the branch.
-    pub(super) repository: git::Repository,
-    /// Owner of the fork; none when it is the repository itself.
-    owner: Option<String>,
+pub(super) struct Destination<'a> {
+    checkout: &'a Checkout,
+    /// The fork and its owner; none when the branch goes to the repository itself.
+    fork: Option<(String, git::Repository)>,
 }
 
-impl Destination {
+impl<'a> Destination<'a> {
     /// The fork, or the repository of `checkout` itself.
-    pub(super) fn open(checkout: &Checkout, fork: Option<&str>) -> Result<Self, Error> {
-        let Some(fork) = fork else {
-            return Ok(Self { repository: git::open(&checkout.name)?, owner: None });
-        };
-        let owner = fork
-            .split_once('/')
-            .map(|(owner, _)| owner.to_owned())
-            .ok_or_else(|| Error::Invalid(format!("the fork {fork:?} is not of the form `owner/name`")))?;
-        let repository = git::open(fork)?;
+    pub(super) fn open(checkout: &'a Checkout, fork: Option<&str>) -> Result<Self, Error> {
+        let Some(fork) = fork else { return Ok(Self { checkout, fork: None }) };
+        let fork = fork_of(&checkout.name, fork);
+        let repository = git::open(&fork)?;
         if repository.resolve(&checkout.head.id)?.is_none() {
             return Err(refused(format!(
                 "{fork} does not hold {}, the head of {} of {}; bring the fork up to date and run again",
                 checkout.head.id, checkout.base, checkout.name
             )));
         }
-        Ok(Self { repository, owner: Some(owner) })
+        let owner = fork.split('/').next().unwrap_or_default().to_owned();
+        Ok(Self { checkout, fork: Some((owner, repository)) })
+    }
+
+    /// The repository that receives the branch.
+    pub(super) fn repository(&self) -> &git::Repository {
+        self.fork.as_ref().map_or(&self.checkout.repository, |(_, repository)| repository)
     }
 
     fn head(&self, branch: &str) -> String {
-        self.owner.as_ref().map_or_else(|| branch.to_owned(), |owner| format!("{owner}:{branch}"))
+        self.fork.as_ref().map_or_else(|| branch.to_owned(), |(owner, _)| format!("{owner}:{branch}"))
     }
 }
 
@@ -72,7 +73,7 @@ pub(super) fn propose(checkout: &Checkout, fork: Option<&str>, proposal: Proposa
         return unchanged(&proposal);
     }
     let destination = Destination::open(checkout, fork)?;
-    let commit = destination.repository.build_commit(&CommitSpec {
+    let commit = destination.repository().build_commit(&CommitSpec {
         parents: vec![checkout.head.id.clone()],
         changes: checkout::changes(&proposal.changes),
         message: message(&proposal),
@@ -82,21 +83,21 @@ pub(super) fn propose(checkout: &Checkout, fork: Option<&str>, proposal: Proposa
         return unchanged(&proposal);
     }
     let own = proposal.title.clone();
-    publish(checkout, &destination, &proposal, &commit, &own)
+    publish(&destination, &proposal, &commit, &own)
 }
 
 /// Pushes `commit` to the proposal's branch and opens the pull request. `own` is how the subject of a commit that an
 /// earlier run of the same request left on that branch begins: only such a commit is replaced.
 pub(super) fn publish(
-    checkout: &Checkout,
-    destination: &Destination,
+    destination: &Destination<'_>,
     proposal: &Proposal,
     commit: &Commit,
     own: &str,
 ) -> Result<Outcome, Error> {
+    let checkout = destination.checkout;
     let branch = report::branch(proposal.process, &proposal.subject);
-    let rule = rule(checkout, &destination.repository, &branch, commit, own)?;
-    destination.repository.ensure_branch(&branch, &commit.id, &rule)?;
+    let rule = rule(checkout, destination.repository(), &branch, commit, own)?;
+    destination.repository().ensure_branch(&branch, &commit.id, &rule)?;
     let pull = github::ensure_pull_request(
         &checkout.name,
         &PullSpec {

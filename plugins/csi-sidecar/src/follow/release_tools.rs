@@ -27,6 +27,7 @@ pub(super) const NAME: &str = "release-tools";
 const SOURCE: &str = "csi-release-tools README: sharing and updating";
 const UPSTREAM: &str = "kubernetes-csi/csi-release-tools";
 const PREFIX: &str = "release-tools";
+const BRANCH: &str = "update-release-tools";
 
 /// Commits looked at for the last update, in growing steps: most repositories need the first only.
 const DEPTHS: [u32; 3] = [500, 5_000, 100_000];
@@ -142,9 +143,9 @@ fn read(inputs: &str) -> Result<Inputs, Error> {
     if seen.is_empty() {
         return Err(invalid("no repository is named; expected `repositories` or `repository`"));
     }
-    if inputs.fork.is_some() && seen.len() > 1 {
+    if inputs.fork.as_ref().is_some_and(|fork| fork.contains('/')) && seen.len() > 1 {
         return Err(invalid(
-            "`fork` fits one repository only; leave it out or start a run for each repository",
+            "`fork` names one repository for several; expected the owner of the forks alone",
         ));
     }
     if inputs.prefix().is_empty() {
@@ -175,7 +176,7 @@ fn propose_update(repository: &str, inputs: &Inputs) -> Result<Outcome, Error> {
                 pristine(&facts, inputs)?;
             }
             let destination = Destination::open(&facts.checkout, inputs.fork.as_deref())?;
-            let squash = squash(&facts, &destination.repository, squash_message)?;
+            let squash = squash(&facts, destination.repository(), squash_message)?;
             if squash.tree != tree {
                 return Err(refused(format!(
                     "the files of {} at {} make the tree {}, expected {tree}: upstream holds something that is neither a file \
@@ -183,7 +184,7 @@ fn propose_update(repository: &str, inputs: &Inputs) -> Result<Outcome, Error> {
                     inputs.upstream, facts.taken.id, squash.tree
                 )));
             }
-            let merge = destination.repository.build_commit(&CommitSpec {
+            let merge = destination.repository().build_commit(&CommitSpec {
                 parents: vec![facts.checkout.head.id.clone(), squash.id.clone()],
                 changes: vec![Change::Graft((prefix, tree.clone()))],
                 message: merge_message(&squash.id, &facts.checkout.base),
@@ -191,7 +192,7 @@ fn propose_update(repository: &str, inputs: &Inputs) -> Result<Outcome, Error> {
             })?;
             proposal.outputs.insert("squash".to_owned(), json!(squash.id));
             proposal.outputs.insert("tree".to_owned(), json!(tree));
-            propose::publish(&facts.checkout, &destination, &proposal, &merge, "Merge commit '")
+            propose::publish(&destination, &proposal, &merge, "Merge commit '")
         }
     }
 }
@@ -328,7 +329,8 @@ fn proposal(repository: &str, inputs: &Inputs, update: &SubtreeUpdate) -> Propos
     let prefix = inputs.prefix();
     let name = repository.rsplit('/').next().unwrap_or(repository);
     let mut proposal = Proposal {
-        process: NAME,
+        // A branch that begins with `release-` would start the image builds of a release branch.
+        process: BRANCH,
         // Other subtrees and repositories of a run have reports of their own.
         subject: format!("{name} {short}"),
         title: format!("Update {prefix} to {short}"),
@@ -373,7 +375,7 @@ mod tests {
         let cases = [
             (r#"{}"#, "no repository is named"),
             (r#"{"repositories":["a/x","b/x"]}"#, "b/x has the name"),
-            (r#"{"repositories":["a/x","a/y"],"fork":"me/x"}"#, "`fork` fits one"),
+            (r#"{"repositories":["a/x","a/y"],"fork":"me/x"}"#, "expected the owner of the forks"),
             (r#"{"repository":"a/x","prefix":"/"}"#, "`prefix` is empty"),
         ];
         for (inputs, expected) in cases {
@@ -400,6 +402,6 @@ mod tests {
         let proposal = proposal("o/r", &inputs, &update);
         assert_eq!(proposal.report.changes.len(), 1);
         assert!(subtree::numbers_read_by_notes_tools(&proposal.report.body("cleanup")).is_empty());
-        assert_eq!(report::branch(NAME, &proposal.subject), "release-tools-r-bbbbbbbb");
+        assert_eq!(report::branch(BRANCH, &proposal.subject), "update-release-tools-r-bbbbbbbb");
     }
 }

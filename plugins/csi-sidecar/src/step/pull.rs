@@ -82,7 +82,7 @@ pub(crate) fn propose(
 }
 
 /// The fork of a repository: `fork` is an owner, or the whole name of a fork.
-fn fork_of(repository: &str, fork: &str) -> String {
+pub(crate) fn fork_of(repository: &str, fork: &str) -> String {
     match fork.contains('/') {
         true => fork.to_owned(),
         false => format!("{fork}/{}", repository.rsplit('/').next().unwrap_or(repository)),
