@@ -2,3 +2,4 @@
 //! embedded forge.
 
 pub mod replay;
+pub mod theatre;

@@ -1,0 +1,20 @@
+//! Builds the guests of the system tests to components.
+
+use std::env;
+use std::path::PathBuf;
+
+#[path = "../host/guest_build.rs"]
+mod guest_build;
+
+fn main() {
+    let manifest_dir = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let out_dir = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let workspace = manifest_dir.parent().unwrap_or(&manifest_dir);
+    for watched in ["tests/guests", "plugins/sdk", "wit", "tests/build.rs", "host/guest_build.rs"] {
+        println!("cargo::rerun-if-changed={}", workspace.join(watched).display());
+    }
+    let built = guest_build::components(workspace, &out_dir, &["castoff-guest-exerciser"]);
+    for file in built {
+        std::fs::copy(&file, out_dir.join("exerciser.wasm")).expect("a built guest can be copied to OUT_DIR");
+    }
+}

@@ -1,0 +1,207 @@
+//! A guest that does one thing, good or bad, that its input names: how the host's tests see what a plugin can and
+//! cannot do.
+
+use castoff_sdk::http::{Header, HeaderValue, Request};
+use castoff_sdk::process::{
+    Context, Description, Graph, Input, InputKind, Outcome, Process, Profile, Step, StepKind,
+};
+use castoff_sdk::{Error, Plugin, git, http, logging, scratch};
+use serde_json::{Value, json};
+
+struct Exerciser;
+
+castoff_sdk::plugin!(Exerciser, manifest: "manifest.toml");
+
+impl Plugin for Exerciser {
+    fn describe() -> Description {
+        let input = |name: &str, kind, required| Input {
+            name: name.into(),
+            kind,
+            required,
+            summary: "what to do".into(),
+        };
+        Description {
+            name: "exerciser".into(),
+            version: "0.1.0".into(),
+            processes: vec![Process {
+                name: "exercise".into(),
+                summary: "does what it is told".into(),
+                inputs: vec![
+                    input("action", InputKind::Text, true),
+                    input("argument", InputKind::Text, false),
+                ],
+                profiles: vec![Profile {
+                    name: "default".into(),
+                    since: "2026".into(),
+                    summary: String::new(),
+                }],
+            }],
+        }
+    }
+
+    fn steps(_process: String, _profile: String, inputs: String) -> Result<Graph, Error> {
+        if text(&inputs, "action") == "import-in-steps" {
+            // Steps may call no import: the host must answer with an error.
+            git::open("acme/tool")?;
+        }
+        let step = Step {
+            id: "act".into(),
+            title: "does what it is told".into(),
+            kind: StepKind::Work,
+            needs: Vec::new(),
+            irreversible: false,
+            source: String::new(),
+        };
+        Ok(Graph { title: "exercise".into(), steps: vec![step] })
+    }
+
+    fn run(context: Context) -> Result<Outcome, Error> {
+        let argument = text(&context.inputs, "argument");
+        let value = act(&text(&context.inputs, "action"), &argument)?;
+        Ok(Outcome::Done(json!({ "result": value }).to_string()))
+    }
+}
+
+fn text(inputs: &str, name: &str) -> String {
+    let inputs: Value = serde_json::from_str(inputs).unwrap_or_default();
+    inputs[name].as_str().unwrap_or_default().to_owned()
+}
+
+fn act(action: &str, argument: &str) -> Result<Value, Error> {
+    match action {
+        "nothing" => Ok(Value::Null),
+        "trap" => panic!("as told"),
+        "loop" => spin(),
+        "allocate" => Ok(allocate()),
+        "recurse" => Ok(json!(recurse(1))),
+        "flood" => Ok(flood()),
+        "escape-sequences" => {
+            logging::emit(logging::Level::Warn, "\u{1b}]0;owned\u{7}\u{1b}[2Jhello");
+            Ok(Value::Null)
+        }
+        "surroundings" => Ok(surroundings()),
+        "handles" => handles(),
+        "read-scratch" => scratch::read(argument).map(|bytes| json!(bytes.len())),
+        "write-scratch" => scratch::write(argument, b"text").map(|()| Value::Null),
+        "publish" => scratch::publish(argument, "text/plain", b"text").map(|()| Value::Null),
+        "open" => git::open(argument).map(|_| Value::Null),
+        "tag" => tag(argument),
+        "narrowed-tag" => narrowed_tag(argument),
+        "branch" => branch(argument),
+        "fetch" => fetch(argument, Vec::new()),
+        "fetch-with-secret" => fetch(argument, vec![bearer("service-token")]),
+        "fetch-with-other-secret" => fetch(argument, vec![bearer("other-token")]),
+        "fetch-with-header" => {
+            let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
+            let header = Header { name: name.into(), value: HeaderValue::Text(value.into()) };
+            fetch("https://service.example/", vec![header])
+        }
+        "post" => post(argument),
+        _ => Err(Error::Invalid(format!("no action {action:?}"))),
+    }
+}
+
+#[expect(clippy::empty_loop, reason = "an endless loop is what is asked for")]
+fn spin() -> ! {
+    loop {}
+}
+
+fn allocate() -> Value {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(vec![1u8; 1 << 20]);
+        if hoard.len() > 1 << 20 {
+            return json!(hoard.len());
+        }
+    }
+}
+
+#[expect(unconditional_recursion, reason = "an overflow of the stack is what is asked for")]
+fn recurse(depth: u64) -> u64 {
+    std::hint::black_box(recurse(std::hint::black_box(depth + 1)) + 1)
+}
+
+#[expect(clippy::print_stdout, reason = "a flood of output is what is asked for")]
+fn flood() -> Value {
+    let line = "x".repeat(1 << 10);
+    for _ in 0..10_000 {
+        println!("{line}");
+    }
+    Value::Null
+}
+
+/// What the standard library sees of the world.
+fn surroundings() -> Value {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "whether there is an environment or a clock is the question"
+    )]
+    let (variables, now) = (std::env::vars().count(), std::time::SystemTime::now());
+    json!({
+        "variables": variables,
+        "arguments": std::env::args().count(),
+        "files": std::fs::read_dir("/").is_ok(),
+        "network": std::net::TcpStream::connect("127.0.0.1:80").is_ok(),
+        "time": now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        "random": random(),
+    })
+}
+
+/// The order of a hash map is the guest's own random source made visible.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+fn handles() -> Result<Value, Error> {
+    let mut open = Vec::new();
+    for _ in 0..100_000 {
+        open.push(git::open("acme/tool")?);
+    }
+    Ok(json!(open.len()))
+}
+
+fn head() -> Result<(git::Repository, String), Error> {
+    let repository = git::open("acme/tool")?;
+    let branch = repository.default_branch()?;
+    let head = repository.resolve(&format!("refs/heads/{branch}"))?;
+    let head = head.ok_or_else(|| Error::NotFound("the default branch".into()))?;
+    Ok((repository, head.id))
+}
+
+fn tag(name: &str) -> Result<Value, Error> {
+    let (repository, head) = head()?;
+    repository.ensure_tag(name, &head, None)?;
+    Ok(json!(head))
+}
+
+fn narrowed_tag(name: &str) -> Result<Value, Error> {
+    let (repository, head) = head()?;
+    repository.narrow(&["refs/tags/v9.*".to_owned()]).ensure_tag(name, &head, None)?;
+    Ok(json!(head))
+}
+
+fn branch(name: &str) -> Result<Value, Error> {
+    let (repository, head) = head()?;
+    repository.ensure_branch(name, &head, &git::BranchRule::Create)?;
+    Ok(json!(head))
+}
+
+fn bearer(secret: &str) -> Header {
+    let value = HeaderValue::Secret(("Bearer ".into(), secret.into(), String::new()));
+    Header { name: "authorization".into(), value }
+}
+
+fn request(method: &str, url: &str, headers: Vec<Header>) -> Request {
+    Request { method: method.into(), url: url.into(), headers, body: None }
+}
+
+fn fetch(url: &str, headers: Vec<Header>) -> Result<Value, Error> {
+    let response = http::fetch(&request("GET", url, headers))?;
+    Ok(json!({ "status": response.status, "body": String::from_utf8_lossy(&response.body) }))
+}
+
+fn post(url: &str) -> Result<Value, Error> {
+    let response = http::send("key", &request("POST", url, Vec::new()))?;
+    Ok(json!({ "status": response.status, "headers": response.headers }))
+}
