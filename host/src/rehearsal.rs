@@ -21,7 +21,7 @@ use crate::capability::{CapabilityError, Secret};
 use crate::clock::{Clock, SimulatedClock};
 use crate::forge::{Forge, ForgeError, World, world};
 use crate::gate::Capabilities;
-use crate::journal::{Answer, Condition, Event, Question, RunState, Status, Verdict};
+use crate::journal::{Answer, Condition, Event, Question, RunState, Status, Verdict, Wait};
 use crate::policy::Policy;
 use crate::policy::pattern::Glob;
 use crate::run::{RunError, Runner, Stop};
@@ -169,10 +169,11 @@ impl Stage {
                 }
                 continue;
             }
-            let scheduled = later.iter().map(|(at, ..)| *at).chain(self.forge.next_event()).min();
+            let scheduled =
+                later.iter().map(|(at, ..)| *at).chain(self.forge.next_event()).chain(appointed(&state)).min();
             let next = match (scheduled, stop.next) {
-                (Some(scheduled), Some(poll)) => Some(scheduled.min(poll)),
-                (Some(scheduled), None) => Some(scheduled),
+                // Nothing can have changed before the next thing happens: looking earlier would find the same.
+                (Some(scheduled), _) => Some(scheduled),
                 // Nothing is on its way: look once more, then let the time limits of the waits run out.
                 (None, Some(poll)) if last_looks == 0 => Some(poll),
                 (None, _) => time_limit(&state),
@@ -240,19 +241,26 @@ fn answered(question: &Question, person: &world::Answer, at: DateTime<Utc>) -> A
     }
 }
 
-/// When the next wait reaches its time, or its time limit.
-fn time_limit(state: &RunState) -> Option<DateTime<Utc>> {
-    let limits = state.steps().filter_map(|step| match &step.status {
-        Status::Waiting { wait } => match wait.condition {
-            Condition::Time { at } => DateTime::from_timestamp(at, 0),
-            _ if wait.timeout_seconds > 0 => {
-                Some(wait.since + Duration::seconds(i64::from(wait.timeout_seconds)))
-            }
-            _ => None,
-        },
+/// When the next wait for a time comes to its end.
+fn appointed(state: &RunState) -> Option<DateTime<Utc>> {
+    let times = waits(state).filter_map(|wait| match wait.condition {
+        Condition::Time { at } => DateTime::from_timestamp(at, 0),
         _ => None,
     });
-    limits.min()
+    times.min()
+}
+
+/// When the next wait reaches its time limit.
+fn time_limit(state: &RunState) -> Option<DateTime<Utc>> {
+    let limited = waits(state).filter(|wait| wait.timeout_seconds > 0);
+    limited.map(|wait| wait.since + Duration::seconds(i64::from(wait.timeout_seconds))).min()
+}
+
+fn waits(state: &RunState) -> impl Iterator<Item = &Wait> {
+    state.steps().filter_map(|step| match &step.status {
+        Status::Waiting { wait } => Some(wait),
+        _ => None,
+    })
 }
 
 impl Runner {

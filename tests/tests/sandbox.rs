@@ -171,7 +171,7 @@ async fn malformed_arguments_are_refused_before_anything_happens() {
     let cases = [
         ("narrowed-tag", "v1.0.0", "narrowed"),
         ("tag", "v../../heads/main", ""),
-        ("tag", "v--upload-pack=touch", ""),
+        ("tag", "v1.0.0 --force", ""),
         ("open", "../../etc", "no repository"),
         ("open", "-u/x", "no repository"),
         ("read-scratch", "../../../etc/passwd", "relative path"),

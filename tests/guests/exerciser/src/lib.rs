@@ -124,7 +124,7 @@ fn recurse(depth: u64) -> u64 {
 #[expect(clippy::print_stdout, reason = "a flood of output is what is asked for")]
 fn flood() -> Value {
     let line = "x".repeat(1 << 10);
-    for _ in 0..10_000 {
+    for _ in 0..1_000 {
         println!("{line}");
     }
     Value::Null
