@@ -79,7 +79,7 @@ fn ask(ask: &Ask) -> String {
     let steps = scope("steps", &|| list(serde_json::to_value(&ask.steps)));
     let processes = scope("processes", &|| list(serde_json::to_value(&ask.processes)));
     format!(
-        "  - {}{processes}{steps}\n      because it {}\n      {}",
+        "  - {}{processes}{steps}\n      why: {}\n      {}",
         power(&ask.power),
         text::line(&ask.reason),
         ask.power

@@ -120,7 +120,7 @@ fn details(state: &RunState, step: &StepState, timing: &Timing) -> Vec<String> {
         }
         Status::Asks { question, .. } => {
             let at = timing.ended(id).map(|(at, _)| format!(" {}", since(at))).unwrap_or_default();
-            let mut said = vec![format!("asks{at}: {}", text::line(&question.prompt))];
+            let mut said = vec![format!("asks{at}: {}", text::block(&question.prompt).trim_end())];
             if !question.choices.is_empty() {
                 said.push(format!("answers: {}", text::line(&question.choices.join(", "))));
             }

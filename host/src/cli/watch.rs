@@ -9,7 +9,6 @@ use castoff::journal::{EffectResult, Event, Level, Record, RunState, Status};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::event;
-use super::next::Timing;
 use super::text;
 use super::time;
 use super::ui::Ui;
@@ -24,7 +23,8 @@ pub(crate) struct Screen {
 
 struct Inner {
     titles: BTreeMap<String, String>,
-    timing: Timing,
+    /// When running steps began, as the person at the screen lives it: a rehearsal has a clock of its own.
+    started: BTreeMap<String, Instant>,
     /// Summaries of announced effects by the number of the event.
     intents: BTreeMap<u64, String>,
     /// What was last said of a waiting step: repeated looks are not worth a line.
@@ -54,7 +54,7 @@ impl Screen {
         let tree = ui.is_terminal().then(|| Tree { all: MultiProgress::new(), running: BTreeMap::new() });
         let inner = Inner {
             titles: BTreeMap::new(),
-            timing: Timing::default(),
+            started: BTreeMap::new(),
             intents: BTreeMap::new(),
             waits: BTreeMap::new(),
             counts: Counts::default(),
@@ -128,8 +128,8 @@ impl Screen {
         if let Some(title) = inner.titles.get(step).filter(|title| !title.is_empty()) {
             line += &format!("  {title}");
         }
-        if let (Status::Done { .. }, Some((_, took))) = (status, inner.timing.ended(step)) {
-            line += &paint.dim(&format!("  {}", time::span(took)));
+        if let (Status::Done { .. }, Some(began)) = (status, inner.started.remove(step)) {
+            line += &paint.dim(&format!("  {}", time::elapsed(began.elapsed())));
         }
         self.line(inner, &line);
         if let Some(more) = self.details(record, status) {
@@ -141,7 +141,7 @@ impl Screen {
         let words = event::words(&record.event);
         match status {
             Status::Waiting { .. } => Some(format!("waits for {words}")),
-            Status::Asks { .. } => Some(format!("asks: {words}")),
+            Status::Asks { question, .. } => Some(format!("asks: {}", text::block(&question.prompt))),
             Status::Failed { error, message, .. } => {
                 Some(format!("failed ({error}): {}", text::block(message)))
             }
@@ -153,6 +153,7 @@ impl Screen {
 
     fn start(&self, inner: &mut Inner, step: &str) {
         let title = inner.titles.get(step).cloned().unwrap_or_default();
+        inner.started.insert(step.to_owned(), Instant::now());
         let Some(tree) = &mut inner.tree else { return };
         let bar = tree.all.add(ProgressBar::new_spinner());
         // The template is fixed and valid; were it not, the default one would do.
@@ -204,10 +205,6 @@ impl Screen {
                 self.line(inner, &format!("    ! {}", event::words(&record.event)));
                 None
             }
-            Event::Artefact { .. } => {
-                self.line(inner, &format!("    + document {}", event::words(&record.event)));
-                None
-            }
             Event::Answered { step, .. } => {
                 self.line(inner, &format!("  {step}: {}", event::words(&record.event)));
                 None
@@ -242,7 +239,6 @@ impl Watcher for Screen {
             let _ = self.ui.json(record);
         }
         let mut inner = self.inner();
-        inner.timing.take(record);
         self.show(&mut inner, record);
     }
 
