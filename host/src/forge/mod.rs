@@ -7,6 +7,7 @@
 //!
 //! What it refuses to be: a store (state lives as long as the [`Forge`]), a workflow runner, or a network service.
 
+mod exchange;
 mod fault;
 mod git;
 mod graphql;
@@ -36,6 +37,7 @@ use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use exchange::Exchange;
 pub use fault::{Fault, FaultKind};
 pub use snapshot::{IssueSnapshot, PullSnapshot, ReleaseSnapshot, RepositorySnapshot, Snapshot};
 pub use world::World;
@@ -121,7 +123,11 @@ impl Forge {
         let state = tokio::task::spawn_blocking(move || build(world, &place, base, clock))
             .await
             .map_err(|_| ForgeError::World("building it failed".into()))??;
-        let core = Arc::new(Core { state: Mutex::new(state), faults: Mutex::default() });
+        let core = Arc::new(Core {
+            state: Mutex::new(state),
+            faults: Mutex::default(),
+            exchanges: Mutex::default(),
+        });
         for fault in faults {
             core.faults().add(fault);
         }
@@ -165,6 +171,17 @@ impl Forge {
     #[must_use]
     pub fn requests(&self) -> Vec<Served> {
         self.core.state().served.clone()
+    }
+
+    /// Starts recording exchanges over the API with their bodies, afresh. Off until then: they are kept in memory.
+    pub fn record(&self) {
+        *self.core.exchanges() = Some(Vec::new());
+    }
+
+    /// Every exchange over the API since [`Forge::record`], in order of their answers.
+    #[must_use]
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.core.exchanges().clone().unwrap_or_default()
     }
 
     /// Bodies sent to other services so far, in order.

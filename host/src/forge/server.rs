@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Served;
+use super::exchange::Exchange;
 use super::fault::{FaultKind, Faults, failure};
 use super::graphql;
 use super::people;
@@ -34,10 +35,15 @@ use super::state::State;
 /// Largest request body: release assets are big, but not this big.
 const MAX_BODY: usize = 1 << 30;
 
+/// Where files are read by their path in a repository.
+const RAW_HOST: &str = "raw.githubusercontent.com";
+
 /// What every request works on.
 pub(crate) struct Core {
     pub(crate) state: Mutex<State>,
     pub(crate) faults: Mutex<Faults>,
+    /// Exchanges over the API, while they are recorded.
+    pub(crate) exchanges: Mutex<Option<Vec<Exchange>>>,
 }
 
 impl Core {
@@ -48,6 +54,26 @@ impl Core {
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was recorded; none while nothing is.
+    pub(crate) fn exchanges(&self) -> MutexGuard<'_, Option<Vec<Exchange>>> {
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, call: &Call, reply: &Reply) {
+        if let Some(exchanges) = self.exchanges().as_mut() {
+            exchanges.push(Exchange {
+                method: call.method.clone(),
+                path: call.path.clone(),
+                query: call.query.clone(),
+                request_headers: call.headers.clone(),
+                request: call.body.clone(),
+                status: reply.status,
+                headers: reply.headers.clone(),
+                body: reply.body.clone(),
+            });
+        }
     }
 }
 
@@ -225,7 +251,12 @@ fn serve(core: &Core, mut call: Call) -> Reply {
     let mut state = core.state();
     people::tick(&mut state);
     let reply = if is_forge(&state, &call.host) {
-        forge(state, &mut call)
+        let api = enter(&mut call);
+        let reply = forge(state, &mut call);
+        if api {
+            core.record(&call, &reply);
+        }
+        reply
     } else {
         let reply = elsewhere(&mut state, &call);
         drop(state);
@@ -237,15 +268,7 @@ fn serve(core: &Core, mut call: Call) -> Reply {
 
 fn is_forge(state: &State, host: &str) -> bool {
     let own = state.url.trim_start_matches("http://").split(':').next() == Some(host);
-    own || [
-        "",
-        "localhost",
-        "github.com",
-        "api.github.com",
-        "uploads.github.com",
-        "raw.githubusercontent.com",
-    ]
-    .contains(&host)
+    own || ["", "localhost", "github.com", "api.github.com", "uploads.github.com", RAW_HOST].contains(&host)
         || host == "github.localhost"
         || host.ends_with(".github.localhost")
 }
@@ -258,17 +281,10 @@ fn elsewhere(state: &mut State, call: &Call) -> Reply {
     service::answer(state, call)
 }
 
-/// GitHub itself: git, web downloads, GraphQL or REST.
-fn forge(mut state: MutexGuard<'_, State>, call: &mut Call) -> Reply {
-    match authenticate(&state, call) {
-        Ok(user) => call.user = user,
-        Err(reply) => return decorate(&state, call, reply),
-    }
-    if call.host == "raw.githubusercontent.com" {
-        return web(&state, call, true).unwrap_or_else(|reply| reply);
-    }
-    if let Some(route) = smart_http::route(call) {
-        return git_request(state, call, &route);
+/// Whether a request is for the API, whose prefix is then taken off its path.
+fn enter(call: &mut Call) -> bool {
+    if smart_http::route(call).is_some() || call.host == RAW_HOST {
+        return false;
     }
     for prefix in ["/api/v3", "/api/uploads", "/uploads", "/api"] {
         if let Some(rest) =
@@ -277,6 +293,21 @@ fn forge(mut state: MutexGuard<'_, State>, call: &mut Call) -> Reply {
             call.path = rest.to_owned();
             break;
         }
+    }
+    !is_web(call)
+}
+
+/// GitHub itself: git, web downloads, GraphQL or REST.
+fn forge(mut state: MutexGuard<'_, State>, call: &mut Call) -> Reply {
+    match authenticate(&state, call) {
+        Ok(user) => call.user = user,
+        Err(reply) => return decorate(&state, call, reply),
+    }
+    if call.host == RAW_HOST {
+        return web(&state, call, true).unwrap_or_else(|reply| reply);
+    }
+    if let Some(route) = smart_http::route(call) {
+        return git_request(state, call, &route);
     }
     if is_web(call) {
         return web(&state, call, false).unwrap_or_else(|reply| reply);

@@ -15,13 +15,12 @@ pub(crate) mod pull;
 mod release;
 mod repository;
 pub(crate) mod review;
+mod root;
 pub(crate) mod search;
 pub(crate) mod shape;
 
 pub(crate) use action::start as start_run;
 pub(crate) use release::latest_of;
-
-use serde_json::json;
 
 use super::rate;
 use super::reply::{Call, Outcome, Reply};
@@ -34,11 +33,11 @@ pub(crate) fn answer(state: &mut State, call: &Call) -> Outcome {
     let segments = call.segments();
     let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
     match (call.method.as_str(), parts.as_slice()) {
-        ("GET", []) => Ok(Reply::json(200, &json!({"current_user_url": format!("{}/user", state.url)}))),
+        ("GET", []) => Ok(Reply::json(200, &root::addresses(&state.url))),
         ("GET", ["user"]) => Ok(Reply::json(200, &shape::myself(state, login(call)?))),
         ("GET", ["users", name]) => {
             state.account(name).ok_or_else(Reply::not_found)?;
-            Ok(Reply::json(200, &shape::user(state, name)))
+            Ok(Reply::json(200, &shape::anybody(state, name)))
         }
         ("POST", ["user", "repos"]) => repository::create(state, call, login(call)?),
         ("POST", ["orgs", org, "repos"]) => {
@@ -47,7 +46,7 @@ pub(crate) fn answer(state: &mut State, call: &Call) -> Outcome {
         }
         ("GET", ["rate_limit"]) => Ok(Reply::json(200, &rate::overview(state, call))),
         ("GET", ["search", "issues"]) => search::issues(state, call),
-        ("GET", ["meta"]) => Ok(Reply::json(200, &json!({"installed_version": "3.14.0"}))),
+        ("GET", ["meta"]) => Ok(Reply::json(200, &root::meta())),
         (_, ["repos", owner, name, rest @ ..]) => in_repository(state, call, owner, name, rest),
         _ => Err(Reply::not_found()),
     }
@@ -215,6 +214,8 @@ fn others(state: &mut State, call: &Call, key: &str, rest: &[&str]) -> Outcome {
         ("GET", []) => repository::get(state, call, key),
         ("GET", ["tags"]) => branch::tags(state, call, key),
         ("GET", ["rulesets"]) => branch::rulesets(state, call, key),
+        // No rulesets, so none applies to any branch.
+        ("GET", ["rules", "branches", _, ..]) => branch::rulesets(state, call, key),
         ("GET", ["contents", path @ ..]) => content::get(state, call, key, &path.join("/")),
         ("PUT" | "DELETE", ["contents", path @ ..]) if !path.is_empty() => {
             content::put(state, call, key, &path.join("/"))

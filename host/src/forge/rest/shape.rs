@@ -70,19 +70,30 @@ pub(crate) fn maybe_user(state: &State, login: Option<&str>) -> Value {
     login.map_or(Value::Null, |login| user(state, login))
 }
 
-/// `private-user`: the account that asks.
-pub(crate) fn myself(state: &State, login: &str) -> Value {
+/// `public-user`: an account as anybody sees it.
+pub(crate) fn anybody(state: &State, login: &str) -> Value {
     let mut value = user(state, login);
-    let account = state.account(login);
+    let name = state.account(login).map(|account| account.name.clone());
     merge(
         &mut value,
         json!({
-            "user_view_type": "private", "name": account.map(|a| a.name.clone()), "company": null, "blog": "",
-            "location": null, "email": account.map(|a| a.email.clone()), "hireable": null, "bio": null,
-            "twitter_username": null, "public_repos": 0, "public_gists": 0, "followers": 0, "following": 0,
-            "created_at": time(state.started), "updated_at": time(state.started), "private_gists": 0,
-            "total_private_repos": 0, "owned_private_repos": 0, "disk_usage": 0, "collaborators": 0,
-            "two_factor_authentication": true,
+            "user_view_type": "public", "name": name, "company": null, "blog": "", "location": null, "email": null,
+            "hireable": null, "bio": null, "twitter_username": null, "public_repos": 0, "public_gists": 0,
+            "followers": 0, "following": 0, "created_at": time(state.started), "updated_at": time(state.started),
+        }),
+    );
+    value
+}
+
+/// `private-user`: the account that asks.
+pub(crate) fn myself(state: &State, login: &str) -> Value {
+    let mut value = anybody(state, login);
+    let email = state.account(login).map(|account| account.email.clone());
+    merge(
+        &mut value,
+        json!({
+            "user_view_type": "private", "email": email, "private_gists": 0, "total_private_repos": 0,
+            "owned_private_repos": 0, "disk_usage": 0, "collaborators": 0, "two_factor_authentication": true,
         }),
     );
     value
