@@ -1,6 +1,7 @@
 //! Drives the whole system from outside: the built components through policy, gate and journal, against the
 //! embedded forge.
 
+pub mod example;
 pub mod graphql;
 pub mod openapi;
 pub mod replay;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use castoff::capability::files::{ArtefactLimits, Artefacts};
-use castoff::engine::{Description, Engine, EngineConfig, Plugin};
+use castoff::engine::{Description, Limits, Plugin};
 use castoff::forge::{Snapshot, World};
 use castoff::gate::{CallLimits, Watcher};
 use castoff::journal::{self, Identity, Level, Record, RunState, Status};
@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use super::case::{Entry, Result, Tree};
 use super::seed::USER;
+use crate::theatre::engine;
 
 /// The engine with a loaded plugin: one for all cases.
 #[derive(Clone)]
@@ -39,8 +40,7 @@ impl Machine {
     /// When there is none of this name, or it cannot be loaded.
     pub async fn load(name: &str) -> Result<Self> {
         let folder = TempDir::new().map_err(said)?;
-        let config = EngineConfig { cache: Some(folder.path().join("cache")), ..EngineConfig::default() };
-        let site = Site::new(folder.path().join("state"), Engine::new(config).map_err(said)?);
+        let site = Site::new(folder.path().join("state"), engine(Limits::default()));
         let component = site.component(name, folder.path()).map_err(said)?;
         let plugin = site.load(name, &component).map_err(said)?;
         let description = Arc::new(plugin.describe().await.map_err(said)?);
@@ -267,6 +267,12 @@ impl Outcome {
     #[must_use]
     pub fn state(&self) -> Option<&RunState> {
         self.state.as_ref()
+    }
+
+    /// The requests that the forge answered.
+    #[must_use]
+    pub fn served(&self) -> Vec<castoff::forge::Served> {
+        self.stage.forge().requests()
     }
 
     /// Whether nothing was written to the forge.

@@ -117,7 +117,7 @@ pub fn notes(part: &str) -> Vec<Note> {
     for line in part.lines() {
         if line.starts_with('#') {
             close(&mut open, &kind, &mut notes);
-            kind = line.trim_start_matches('#').trim().to_owned();
+            kind = section(line.trim_start_matches('#').trim());
         } else if line.starts_with("- ") || line.starts_with("* ") {
             close(&mut open, &kind, &mut notes);
             open.push_str(line.get(2..).unwrap_or_default());
@@ -128,6 +128,12 @@ pub fn notes(part: &str) -> Vec<Note> {
     }
     close(&mut open, &kind, &mut notes);
     notes
+}
+
+/// The name that cases give to a section: both headings over urgent notes are one.
+fn section(title: &str) -> String {
+    let urgent = title == "Urgent Upgrade Notes" || title.starts_with("(No, really");
+    if urgent { "URGENT".into() } else { title.into() }
 }
 
 fn note(kind: &str, text: &str) -> Option<Note> {

@@ -149,7 +149,7 @@ fn promote(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     if promotion.inserted.is_empty() {
         return done(&Proposed { repository: inputs.repository.clone(), ..Proposed::default() });
     }
-    let doubts = if inputs.verify { verify(&inputs.staging, &promotion.inserted)? } else { Vec::new() };
+    let doubts = if inputs.verify { verify(inputs, &promotion.inserted)? } else { Vec::new() };
     let rows: Vec<String> = promotion.inserted.iter().map(row).collect();
     if context.approved("digest")?.is_none() {
         let read = if inputs.verify { "" } else { " Nothing was compared with a registry." };
@@ -179,11 +179,12 @@ fn promote(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     done(&pull::propose(&inputs.repository, inputs.fork.as_deref(), head, changes, &proposal)?)
 }
 
-/// Compares with staging: other content is an error, no answer a doubt, since staging forgets images.
-fn verify(staging: &str, entries: &[Entry]) -> Result<Vec<String>, Error> {
+/// Compares with the registries: other content is an error, no answer a doubt, since staging forgets images.
+fn verify(inputs: &Inputs, entries: &[Entry]) -> Result<Vec<String>, Error> {
     let mut doubts = Vec::new();
     for entry in entries {
-        let reference = format!("{staging}/{}:{}", entry.image, entry.tag);
+        doubts.extend(published(&inputs.production, entry)?);
+        let reference = format!("{}/{}:{}", inputs.staging, entry.image, entry.tag);
         match oci::manifest(&reference) {
             Ok(Some(found)) if found.digest == entry.digest => {}
             Ok(Some(found)) => {
@@ -197,6 +198,20 @@ fn verify(staging: &str, entries: &[Entry]) -> Result<Vec<String>, Error> {
         }
     }
     Ok(doubts)
+}
+
+/// What is published is immutable, also where the list no longer says so.
+fn published(production: &str, entry: &Entry) -> Result<Option<String>, Error> {
+    let reference = format!("{production}/{}:{}", entry.image, entry.tag);
+    match oci::manifest(&reference) {
+        Ok(Some(found)) if found.digest != entry.digest => Err(conflict(format!(
+            "{reference} is published as {}, asked for was {}; a published tag is immutable. Release the next version \
+             instead",
+            found.digest, entry.digest
+        ))),
+        Ok(_) => Ok(None),
+        Err(error) => Ok(Some(format!("{reference} could not be read: {}", words(&error)))),
+    }
 }
 
 fn row(entry: &Entry) -> String {

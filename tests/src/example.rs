@@ -1,0 +1,262 @@
+//! A release file with its world, rehearsed by a test that may stop the run at any moment, take powers away, and go
+//! on against the same forge.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use castoff::engine::{Engine, Limits};
+use castoff::forge::{Snapshot, World};
+use castoff::gate::{CallLimits, Watcher};
+use castoff::journal::{
+    self, Event, Header, Identity, Journal, JournalError, Level, Record, RunState, Status,
+};
+use castoff::policy::Grants;
+use castoff::rehearsal::{RehearsalError, Stage};
+use castoff::run::{Ledger, RunError, Runner, RunnerParts};
+use castoff::site::{Beginning, Prepared, Site, Stored, grants};
+use tempfile::TempDir;
+
+use crate::theatre::engine;
+
+/// Why something cannot be done, in words.
+pub type Result<T> = std::result::Result<T, String>;
+
+/// What a step may do.
+pub type Powers = Arc<dyn Fn(&str) -> Grants + Send + Sync>;
+
+/// A release, ready to be rehearsed any number of times.
+pub struct Example {
+    engine: Engine,
+    prepared: Prepared,
+    world: World,
+    _folder: TempDir,
+}
+
+impl Example {
+    /// Reads a release file, and the world it names.
+    ///
+    /// # Errors
+    /// When a file is wrong or the plugin cannot be loaded.
+    pub async fn load(release: &Path) -> Result<Self> {
+        let folder = TempDir::new().map_err(said)?;
+        let engine = engine(Limits::default());
+        let site = Site::new(folder.path().join("state"), engine.clone());
+        let prepared = site.prepare(release, None).await.map_err(said)?;
+        let world = prepared.release.rehearsal.world.as_ref().ok_or("the release file names no world")?;
+        let text = std::fs::read_to_string(prepared.folder.join(world)).map_err(said)?;
+        let world = World::from_toml(&text).map_err(said)?;
+        Ok(Self { engine, prepared, world, _folder: folder })
+    }
+
+    /// The file of the repository's own example release of livenessprobe.
+    #[must_use]
+    pub fn livenessprobe() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../plugins/csi-sidecar/examples/livenessprobe/release.toml")
+    }
+
+    /// The release as the host understood it.
+    #[must_use]
+    pub fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// Begins a run on a forge of its own.
+    ///
+    /// # Errors
+    /// When forge or journal cannot be made.
+    pub async fn begin(&self) -> Result<Rehearsal> {
+        let folder = TempDir::new().map_err(said)?;
+        let pinned = self.world.now.ok_or("the world has no beginning")?;
+        let login = self.world.user.clone().unwrap_or_default();
+        let begin = Beginning {
+            run: "rehearsal".into(),
+            pinned,
+            identity: Identity {
+                name: login.clone(),
+                email: format!("{login}@example.org"),
+                login: Some(login.clone()),
+            },
+            world: journal::World::Rehearsal,
+            started_by: login,
+        };
+        let site = Site::new(folder.path().join("state"), self.engine.clone());
+        let (stored, journal) = site.create(&self.prepared, begin).map_err(said)?;
+        let header = journal.with_state(|state| state.header().clone());
+        let stage =
+            Stage::set(self.world.clone(), &folder.path().join("forge"), pinned).await.map_err(said)?;
+        let powers = grants(&self.prepared.plugin, stored.policy.clone(), &header);
+        Ok(Rehearsal {
+            stage: stage.approving(true),
+            stored,
+            header,
+            powers,
+            plugin: self.prepared.plugin.clone(),
+            journal: Some(journal),
+            folder,
+        })
+    }
+}
+
+/// A run on its forge. The journal is opened anew by each [`Rehearsal::play`], as another process would.
+pub struct Rehearsal {
+    stage: Stage,
+    stored: Stored,
+    header: Header,
+    powers: Powers,
+    plugin: castoff::engine::Plugin,
+    journal: Option<Journal>,
+    folder: TempDir,
+}
+
+/// How a stretch of a run ended.
+#[derive(Debug)]
+pub enum Played {
+    /// As far as it goes.
+    Through(RunState),
+    /// The injected crash came.
+    Killed,
+}
+
+impl Rehearsal {
+    /// The forge and its clock.
+    #[must_use]
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// The powers that the policy grants.
+    #[must_use]
+    pub fn powers(&self) -> Powers {
+        self.powers.clone()
+    }
+
+    /// What the run is.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The comparable picture of the forge.
+    ///
+    /// # Errors
+    /// When a repository cannot be read.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        self.stage.forge().snapshot().map_err(said)
+    }
+
+    /// Opens the journal and goes on, with `powers`, until the end or until `crash` more events are durable.
+    ///
+    /// # Errors
+    /// When the host cannot go on for another reason than the injected crash.
+    pub async fn play(&mut self, powers: Powers, crash: Option<u64>) -> Result<Played> {
+        let journal = match self.journal.take() {
+            Some(journal) => journal,
+            None => self.stored.journal().map_err(said)?,
+        };
+        let journal = match crash {
+            Some(after) => journal.with_crash_after(after),
+            None => journal,
+        };
+        let ledger = Ledger::new(Arc::new(journal), self.stage.clock(), Arc::new(Nobody)).map_err(said)?;
+        let folder = self.folder.path();
+        let artefacts = self.stored.artefacts().map_err(said)?;
+        let policy = self.stored.policy.as_deref();
+        let world = self.stage.capabilities(&folder.join("git"), artefacts, policy).map_err(said)?;
+        let runner = Runner::new(RunnerParts {
+            ledger,
+            plugin: self.plugin.clone(),
+            grants: powers,
+            world,
+            pause: self.stage.pause(),
+            limits: CallLimits::default(),
+            scratch: self.stored.scratch(),
+            parallel: 1,
+            only: Vec::new(),
+        });
+        match self.stage.play(&runner).await {
+            Ok(_) => Ok(Played::Through(runner.state())),
+            Err(RehearsalError::Run(RunError::Journal(JournalError::Killed))) => Ok(Played::Killed),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Sends every failed step back to its beginning, as a person would after mending the cause.
+    ///
+    /// # Errors
+    /// When the journal cannot be opened or written.
+    pub fn retry_failed(&self) -> Result<()> {
+        let journal = self.stored.journal().map_err(said)?;
+        let failed: Vec<String> = journal.with_state(|state| {
+            let failed = state.steps().filter(|step| matches!(step.status, Status::Failed { .. }));
+            failed.map(|step| step.node.id.clone()).collect()
+        });
+        for step in failed {
+            let event = Event::Retried { step, by: "tester".into() };
+            journal.append(event, castoff::clock::Clock::now(&*self.stage.clock())).map_err(said)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the journal's chain; its number of events.
+    ///
+    /// # Errors
+    /// When it is broken.
+    pub fn verify(&self) -> Result<u64> {
+        let journal = self.stored.journal_read_only().map_err(said)?;
+        Ok(journal.verify().map_err(said)?.events)
+    }
+
+    /// The events of the journal.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn events(&self) -> Result<Vec<Record>> {
+        self.stored.journal_read_only().and_then(|journal| journal.events()).map_err(said)
+    }
+}
+
+/// Nobody watches.
+struct Nobody;
+
+impl Watcher for Nobody {
+    fn recorded(&self, _: &Record) {}
+    fn said(&self, _: &str, _: Level, _: &str) {}
+    fn progress(&self, _: &str, _: u32, _: u32, _: &str) {}
+}
+
+/// What differs between two pictures of a forge, in words.
+#[must_use]
+pub fn difference(left: &Snapshot, right: &Snapshot) -> Vec<String> {
+    let (left, right) = (serde_json::to_value(left), serde_json::to_value(right));
+    let mut found = Vec::new();
+    if let (Ok(left), Ok(right)) = (left, right) {
+        compare("", &left, &right, &mut found);
+    }
+    found
+}
+
+fn compare(path: &str, left: &serde_json::Value, right: &serde_json::Value, found: &mut Vec<String>) {
+    use serde_json::Value::Object;
+    if left == right {
+        return;
+    }
+    let (Object(left), Object(right)) = (left, right) else {
+        let text = |value: &serde_json::Value| value.to_string().chars().take(300).collect::<String>();
+        found.push(format!("{path}: {} and {}", text(left), text(right)));
+        return;
+    };
+    for key in left.keys().chain(right.keys().filter(|key| !left.contains_key(*key))) {
+        let null = serde_json::Value::Null;
+        compare(
+            &format!("{path}/{key}"),
+            left.get(key).unwrap_or(&null),
+            right.get(key).unwrap_or(&null),
+            found,
+        );
+    }
+}
+
+fn said(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

@@ -1,0 +1,172 @@
+//! A run stopped at every moment, and a run with every power taken away in turn: the example release of livenessprobe
+//! ends as if nothing had happened, or says plainly why it cannot.
+
+#![allow(clippy::print_stdout)]
+
+use std::sync::Arc;
+
+use castoff::forge::Snapshot;
+use castoff::journal::{RunState, Status, Verdict};
+use castoff_tests::example::{Example, Played, Powers, Rehearsal, difference};
+
+async fn example() -> Example {
+    Example::load(&Example::livenessprobe()).await.expect("the example is whole")
+}
+
+/// The uninterrupted run: its forge afterwards, its state, its number of events.
+async fn uninterrupted(example: &Example) -> (Rehearsal, Snapshot, RunState, u64) {
+    let mut run = example.begin().await.expect("a run begins");
+    let powers = run.powers();
+    let played = run.play(powers, None).await.expect("the host goes on");
+    let Played::Through(state) = played else { panic!("nothing was to crash") };
+    let told: Vec<String> =
+        state.steps().map(|step| format!("{}: {:?}", step.node.id, step.status)).collect();
+    assert_eq!(state.verdict(), Verdict::Finished, "{told:#?}");
+    let (snapshot, events) = (run.snapshot().expect("a picture"), run.verify().expect("a whole journal"));
+    (run, snapshot, state, events)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopped_after_every_event() {
+    let example = example().await;
+    let (_, wanted, _, events) = uninterrupted(&example).await;
+    let mut faults = Vec::new();
+    let mut points = 0;
+    // The first event makes the run: before it there is nothing to resume.
+    for after in 1..events {
+        if let Err(why) = stopped(&example, after, &wanted).await {
+            faults.push(format!("after event {after}: {why}"));
+        }
+        points += 1;
+    }
+    println!("{points} crash points");
+    assert!(points > 20, "{points} crash points are too few to tell anything");
+    assert!(faults.is_empty(), "{} of {points} differ:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// Stops right after an event, resumes, and compares the forge with that of the uninterrupted run.
+async fn stopped(example: &Example, after: u64, wanted: &Snapshot) -> Result<(), String> {
+    let mut run = example.begin().await?;
+    let powers = run.powers();
+    // The journal has its first event already.
+    match run.play(powers.clone(), Some(after - 1)).await? {
+        Played::Killed => {}
+        Played::Through(_) => return Err("the crash did not come".into()),
+    }
+    if run.verify()? != after {
+        return Err(format!("the journal holds {} events", run.verify()?));
+    }
+    let Played::Through(state) = run.play(powers, None).await? else { return Err("it crashed again".into()) };
+    if state.verdict() != Verdict::Finished {
+        let told = state.steps().filter(|step| !step.status.is_over()).map(|step| &step.status);
+        return Err(format!("resumed, it ends {:?}: {:?}", state.verdict(), told.collect::<Vec<_>>()));
+    }
+    run.verify()?;
+    let differences = difference(wanted, &run.snapshot()?);
+    if differences.is_empty() { Ok(()) } else { Err(differences.join("; ")) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_each_power_in_turn() {
+    let example = example().await;
+    let (_, wanted, _, _) = uninterrupted(&example).await;
+    let policy = example.prepared().policy.clone().expect("the example has a policy");
+    let lines: Vec<usize> =
+        policy.grants().iter().flat_map(|grant| &grant.powers).map(|power| power.line).collect();
+    let mut faults = Vec::new();
+    for line in &lines {
+        if let Err(why) = denied(&example, *line, &wanted).await {
+            faults.push(format!("without line {line}: {why}"));
+        }
+    }
+    println!("{} powers taken away", lines.len());
+    assert!(!lines.is_empty(), "the policy grants nothing");
+    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), lines.len(), faults.join("\n"));
+}
+
+/// The powers without the one on a line of the policy.
+fn without(powers: Powers, line: usize) -> Powers {
+    Arc::new(move |step| {
+        let all = powers(step);
+        let at = all.powers().iter().position(|granted| granted.line == line);
+        at.map_or_else(|| all.clone(), |at| all.without(at))
+    })
+}
+
+async fn denied(example: &Example, line: usize, wanted: &Snapshot) -> Result<(), String> {
+    let mut run = example.begin().await?;
+    let before = run.snapshot()?;
+    let powers = run.powers();
+    let Played::Through(state) = run.play(without(powers.clone(), line), None).await? else {
+        return Err("nothing was to crash".into());
+    };
+    run.verify()?;
+    if let Some((step, _)) = state.unsettled().next() {
+        return Err(format!("{} has an effect nobody knows the outcome of", step.node.id));
+    }
+    for step in state.steps() {
+        match &step.status {
+            Status::Failed { error, message, .. } if error != "denied" => {
+                return Err(format!("{} failed otherwise: {error}: {message}", step.node.id));
+            }
+            Status::Failed { .. } if step.denials.is_empty() => {
+                return Err(format!("{} was denied, and the journal does not say what", step.node.id));
+            }
+            Status::Failed { .. } => half_written(step)?,
+            _ => {}
+        }
+    }
+    let verdict = state.verdict();
+    if !matches!(verdict, Verdict::Finished | Verdict::Failed) {
+        return Err(format!("it ends {verdict:?}"));
+    }
+    within(&before, &run.snapshot()?, wanted)?;
+    if verdict == Verdict::Finished {
+        return Ok(());
+    }
+    // Granted again, it goes on from where it was.
+    run.retry_failed()?;
+    let Played::Through(state) = run.play(powers, None).await? else {
+        return Err("nothing was to crash".into());
+    };
+    if state.verdict() == Verdict::Finished {
+        Ok(())
+    } else {
+        Err(format!("granted again, it ends {:?}", state.verdict()))
+    }
+}
+
+/// A denied step may have left a branch that nobody was asked to look at; nothing that others see or that cannot be
+/// taken back.
+fn half_written(step: &castoff::journal::StepState) -> Result<(), String> {
+    let left = step.effects.iter().find(|effect| {
+        effect.happened() && !matches!(effect.function.as_str(), "git.ensure-branch" | "files.publish")
+    });
+    match left {
+        Some(effect) => Err(format!("{} left {}", step.node.id, effect.summary)),
+        None => Ok(()),
+    }
+}
+
+/// Every ref and pull request that is there would also be there after the whole release.
+fn within(before: &Snapshot, found: &Snapshot, wanted: &Snapshot) -> Result<(), String> {
+    for (name, repository) in &found.repositories {
+        let (old, whole) = (before.repositories.get(name), wanted.repositories.get(name));
+        for reference in repository.refs.keys() {
+            let known = |picture: Option<&castoff::forge::RepositorySnapshot>| {
+                picture.is_some_and(|picture| picture.refs.contains_key(reference))
+            };
+            if !known(old) && !known(whole) {
+                return Err(format!("{name} has {reference}, which the whole release does not make"));
+            }
+        }
+        let extra = repository
+            .pulls
+            .keys()
+            .find(|number| !whole.is_some_and(|whole| whole.pulls.contains_key(number)));
+        if let Some(number) = extra {
+            return Err(format!("{name} has a pull request {number} that the whole release does not open"));
+        }
+    }
+    Ok(())
+}
