@@ -111,3 +111,65 @@ pub const FUNCTIONS: &[Function] = &[
 pub fn by_short_name(short: &str) -> Option<&'static Function> {
     FUNCTIONS.iter().find(|function| function.short() == short)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Interfaces that plugins import, as `(interface, function)`, read from the text of `wit/`.
+    fn written() -> BTreeSet<(String, String)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+        let mut found = BTreeSet::new();
+        for package in std::fs::read_dir(folder).expect("wit/ is there") {
+            let package = package.expect("an entry").path();
+            for file in std::fs::read_dir(package).expect("a package").map(|file| file.expect("a file").path()) {
+                read(&std::fs::read_to_string(file).expect("a text"), &mut found);
+            }
+        }
+        found
+    }
+
+    fn read(text: &str, found: &mut BTreeSet<(String, String)>) {
+        let (mut package, mut interface, mut resource) = (String::new(), String::new(), None);
+        for line in text.lines().map(str::trim_end) {
+            let words: Vec<&str> = line.split([' ', ':', '{', '@', ';']).filter(|word| !word.is_empty()).collect();
+            match words.as_slice() {
+                ["package", owner, name, ..] => package = format!("{owner}:{name}"),
+                ["interface", name, ..] => interface = format!("{package}/{name}"),
+                ["resource", name, ..] => resource = Some((*name).to_owned()),
+                [name, rest, ..] if rest.starts_with("func") => {
+                    let function = match &resource {
+                        Some(resource) => format!("[method]{resource}.{name}"),
+                        None => (*name).to_owned(),
+                    };
+                    found.insert((interface.clone(), function));
+                }
+                _ if line == "    }" => resource = None,
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn every_imported_function_has_a_class() {
+        let exported = "castoff:process/processes";
+        let written: BTreeSet<_> =
+            written().into_iter().filter(|(interface, _)| interface != exported).collect();
+        let listed: BTreeSet<_> = FUNCTIONS
+            .iter()
+            .map(|function| (function.interface.to_owned(), function.name.to_owned()))
+            .collect();
+        assert_eq!(written, listed);
+        assert!(written.len() > 30, "the reader of wit/ found {}", written.len());
+    }
+
+    #[test]
+    fn short_names_are_unique() {
+        let short: BTreeSet<_> = FUNCTIONS.iter().map(Function::short).collect();
+        assert_eq!(short.len(), FUNCTIONS.len());
+        assert!(FUNCTIONS.iter().all(|function| by_short_name(&function.short()) == Some(function)));
+    }
+}

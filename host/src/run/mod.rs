@@ -91,6 +91,13 @@ impl Runner {
         self.parts.ledger.state()
     }
 
+    /// Only these steps and what they need.
+    #[must_use]
+    pub fn only(mut self, steps: &[&str]) -> Self {
+        self.parts.only = steps.iter().map(|step| (*step).to_owned()).collect();
+        self
+    }
+
     /// Journal, clock and watcher.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {

@@ -1,0 +1,158 @@
+//! What the host costs: loading, instantiating, calls through the gate, decisions, and the notes of a large release.
+//!
+//! `cargo bench -p castoff-tests`
+
+#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use castoff::capability::Slug;
+use castoff::capability::files::{Scratch, ScratchLimits};
+use castoff::capability::git::Identity;
+use castoff::clock::Clock as _;
+use castoff::embedded;
+use castoff::engine::{Engine, EngineConfig, Limits};
+use castoff::forge::World;
+use castoff::gate::{CallLimits, Gate, GateParts};
+use castoff::journal::{Event, Verdict};
+use castoff::operation::Need;
+use castoff::policy::{Policy, Scope, decide};
+use castoff::run::Ledger;
+use castoff_tests::theatre::{EXERCISER, Theatre, engine};
+use criterion::{Criterion, criterion_group, criterion_main};
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Runtime::new().expect("a runtime")
+}
+
+fn load(c: &mut Criterion) {
+    let component = embedded::plugin("csi-sidecar").expect("it is embedded");
+    let cold = Engine::new(EngineConfig::default()).expect("the engine runs");
+    c.bench_function("load: compile csi-sidecar", |b| b.iter(|| cold.load(component).expect("it loads")));
+    let warm = engine(Limits::default());
+    warm.load(component).expect("it loads");
+    c.bench_function("load: csi-sidecar from the cache", |b| {
+        b.iter(|| warm.load(component).expect("it loads"));
+    });
+    let guest = warm.load(EXERCISER).expect("it loads");
+    let runtime = runtime();
+    c.bench_function("instantiate and call: describe", |b| {
+        b.iter(|| runtime.block_on(guest.describe()).expect("it answers"));
+    });
+}
+
+const WORLD: &str = r#"
+    now = "2026-01-01T00:00:00Z"
+    user = "ann"
+    [[account]]
+    login = "ann"
+    token = "t0ken"
+    permissions = { "acme/tool" = "admin" }
+    [[repository]]
+    name = "acme/tool"
+    default_branch = "main"
+    files = { "README.md" = "a tool\n" }
+"#;
+
+fn gate(c: &mut Criterion) {
+    let runtime = runtime();
+    let theatre = runtime
+        .block_on(Theatre::open(World::from_toml(WORLD).expect("it is right"), engine(Limits::default())));
+    let release = "version = 1\nplugin = \"guest.wasm\"\nprocess = \"exercise\"\n[inputs]\naction = \"nothing\"\n";
+    let path = theatre.write(&[("release.toml", release.as_bytes()), ("guest.wasm", EXERCISER)]);
+    let prepared = runtime.block_on(theatre.prepare(&path));
+    let (stored, journal) = theatre.create(&prepared, "bench");
+    let grants = castoff::policy::Grants::of_manifest(prepared.plugin.manifest(), "exercise", "act");
+    let ledger = Ledger::new(Arc::new(journal), theatre.stage.clock(), theatre.notes.clone()).expect("readable");
+    ledger.append(Event::Started { step: "act".into(), attempt: 1 }).expect("writable");
+    let artefacts = stored.artefacts().expect("a folder");
+    let world = theatre.stage.capabilities(&theatre.site.git_cache(), artefacts, None).expect("back ends");
+    let gate = Gate::new(GateParts {
+        run: "bench".into(),
+        step: "act".into(),
+        grants,
+        recorder: Arc::new(ledger),
+        world,
+        watcher: theatre.notes.clone(),
+        pause: theatre.stage.pause(),
+        identity: Identity { name: "Ann".into(), email: "ann@example.org".into() },
+        pinned: theatre.stage.clock().now(),
+        scratch: Scratch::create(&stored.scratch(), ScratchLimits::default()).expect("a folder"),
+        limits: CallLimits::default(),
+    });
+    let slug = Slug::parse("acme/tool").expect("a repository");
+    let repository = runtime.block_on(gate.open_repository(slug)).expect("it opens");
+    c.bench_function("gate: a read (resolve a ref)", |b| {
+        b.iter(|| runtime.block_on(gate.resolve(&repository, "refs/heads/main")).expect("it answers"));
+    });
+    let mut round = 0u32;
+    c.bench_function("gate: a journalled effect (keep a document)", |b| {
+        b.iter(|| {
+            round += 1;
+            let text = round.to_string();
+            runtime.block_on(gate.publish("note.txt", "text/plain", text.as_bytes())).expect("it is kept");
+        });
+    });
+}
+
+fn decision(c: &mut Criterion) {
+    let text = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../plugins/csi-sidecar/examples/livenessprobe/policy.toml"
+    ));
+    let policy = Policy::parse("policy.toml", &text.expect("it is there")).expect("it is right");
+    let component = embedded::plugin("csi-sidecar").expect("it is embedded");
+    let manifest = castoff::policy::manifest::read(component).expect("it has one");
+    let scope = Scope { digest: "sha256:0", process: "release", step: "tag" };
+    let grants = castoff::policy::Grants::of_policy(&policy, &manifest, scope);
+    let push = |reference: &str| Need::GitPush {
+        repository: Slug::parse("kubernetes-csi/livenessprobe").expect("a repository"),
+        reference: reference.into(),
+    };
+    let (allowed, denied) = (push("refs/tags/v2.17.0"), push("refs/tags/v2.18.0"));
+    c.bench_function("policy: allow", |b| b.iter(|| decide(&grants, &allowed).is_allowed()));
+    c.bench_function("policy: deny, with its reason", |b| b.iter(|| decide(&grants, &denied).is_allowed()));
+}
+
+/// A repository with a thousand pull requests merged since its last release.
+fn large_world() -> World {
+    let mut text = WORLD.replace("files = { \"README.md\" = \"a tool\\n\" }", "");
+    text += "[[repository.history]]\nmessage = \"start\"\nfiles = { \"CHANGELOG/CHANGELOG-1.0.md\" = \"# Release notes for v1.0.0\\n\\n# Changelog since v0.9.0\\n\" }\ntag = \"v1.0.0\"\nid = \"start\"\n";
+    for number in 1..=1000 {
+        text += &format!(
+            "[[repository.history]]\nfiles = {{ \"n/{number}\" = \"x\" }}\n\
+             pull = {{ number = {number}, title = \"Change {number}\", user = \"ben\", head = \"b{number}\", \
+             labels = [\"kind/bug\"], body = \"```release-note\\nFixed {number}.\\n```\\n\" }}\n"
+        );
+    }
+    text += "[[repository.branch]]\nname = \"release-1.0\"\nat = \"start\"\n";
+    World::from_toml(&text).expect("it is right")
+}
+
+fn notes(c: &mut Criterion) {
+    let runtime = runtime();
+    let theatre = runtime.block_on(Theatre::open(large_world(), engine(Limits::default())));
+    let release = "version = 1\nplugin = \"csi-sidecar\"\nprocess = \"release\"\n\
+                   [inputs]\nrepository = \"acme/tool\"\nversion = \"v1.1.0\"\nmodule-proxy = \"off\"\n";
+    let path = theatre.write(&[("release.toml", release.as_bytes())]);
+    let prepared = runtime.block_on(theatre.prepare(&path));
+    let stage = theatre.stage.approving(true);
+    let theatre = Theatre { stage, ..theatre };
+    let mut round = 0u32;
+    let mut group = c.benchmark_group("notes");
+    group.sample_size(10).measurement_time(Duration::from_secs(20));
+    group.bench_function("preflight to notes, 1,000 pull requests", |b| {
+        b.iter(|| {
+            round += 1;
+            let (stored, journal) = theatre.create(&prepared, &format!("notes-{round}"));
+            let runner = theatre.runner(&prepared, &stored, journal).only(&["notes"]);
+            let stop = runtime.block_on(theatre.stage.play(&runner)).expect("the host goes on");
+            assert_ne!(stop.verdict, Verdict::Failed);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, load, gate, decision, notes);
+criterion_main!(benches);
