@@ -132,13 +132,11 @@ fn large_world() -> World {
 
 fn notes(c: &mut Criterion) {
     let runtime = runtime();
-    let theatre = runtime.block_on(Theatre::open(large_world(), engine(Limits::default())));
+    let theatre = runtime.block_on(Theatre::open(large_world(), engine(Limits::default()))).approving();
     let release = "version = 1\nplugin = \"csi-sidecar\"\nprocess = \"release\"\n\
                    [inputs]\nrepository = \"acme/tool\"\nversion = \"v1.1.0\"\nmodule-proxy = \"off\"\n";
     let path = theatre.write(&[("release.toml", release.as_bytes())]);
     let prepared = runtime.block_on(theatre.prepare(&path));
-    let stage = theatre.stage.approving(true);
-    let theatre = Theatre { stage, ..theatre };
     let mut round = 0u32;
     let mut group = c.benchmark_group("notes");
     group.sample_size(10).measurement_time(Duration::from_secs(20));
