@@ -125,7 +125,9 @@ mod tests {
         let mut found = BTreeSet::new();
         for package in std::fs::read_dir(folder).expect("wit/ is there") {
             let package = package.expect("an entry").path();
-            for file in std::fs::read_dir(package).expect("a package").map(|file| file.expect("a file").path()) {
+            for file in
+                std::fs::read_dir(package).expect("a package").map(|file| file.expect("a file").path())
+            {
                 read(&std::fs::read_to_string(file).expect("a text"), &mut found);
             }
         }
@@ -135,7 +137,8 @@ mod tests {
     fn read(text: &str, found: &mut BTreeSet<(String, String)>) {
         let (mut package, mut interface, mut resource) = (String::new(), String::new(), None);
         for line in text.lines().map(str::trim_end) {
-            let words: Vec<&str> = line.split([' ', ':', '{', '@', ';']).filter(|word| !word.is_empty()).collect();
+            let words: Vec<&str> =
+                line.split([' ', ':', '{', '@', ';']).filter(|word| !word.is_empty()).collect();
             match words.as_slice() {
                 ["package", owner, name, ..] => package = format!("{owner}:{name}"),
                 ["interface", name, ..] => interface = format!("{package}/{name}"),

@@ -169,8 +169,12 @@ impl Stage {
                 }
                 continue;
             }
-            let scheduled =
-                later.iter().map(|(at, ..)| *at).chain(self.forge.next_event()).chain(appointed(&state)).min();
+            let scheduled = later
+                .iter()
+                .map(|(at, ..)| *at)
+                .chain(self.forge.next_event())
+                .chain(appointed(&state))
+                .min();
             let next = match (scheduled, stop.next) {
                 // Nothing can have changed before the next thing happens: looking earlier would find the same.
                 (Some(scheduled), _) => Some(scheduled),

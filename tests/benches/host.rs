@@ -59,12 +59,14 @@ fn gate(c: &mut Criterion) {
     let runtime = runtime();
     let theatre = runtime
         .block_on(Theatre::open(World::from_toml(WORLD).expect("it is right"), engine(Limits::default())));
-    let release = "version = 1\nplugin = \"guest.wasm\"\nprocess = \"exercise\"\n[inputs]\naction = \"nothing\"\n";
+    let release =
+        "version = 1\nplugin = \"guest.wasm\"\nprocess = \"exercise\"\n[inputs]\naction = \"nothing\"\n";
     let path = theatre.write(&[("release.toml", release.as_bytes()), ("guest.wasm", EXERCISER)]);
     let prepared = runtime.block_on(theatre.prepare(&path));
     let (stored, journal) = theatre.create(&prepared, "bench");
     let grants = castoff::policy::Grants::of_manifest(prepared.plugin.manifest(), "exercise", "act");
-    let ledger = Ledger::new(Arc::new(journal), theatre.stage.clock(), theatre.notes.clone()).expect("readable");
+    let ledger =
+        Ledger::new(Arc::new(journal), theatre.stage.clock(), theatre.notes.clone()).expect("readable");
     ledger.append(Event::Started { step: "act".into(), attempt: 1 }).expect("writable");
     let artefacts = stored.artefacts().expect("a folder");
     let world = theatre.stage.capabilities(&theatre.site.git_cache(), artefacts, None).expect("back ends");

@@ -45,10 +45,13 @@ const TOO_MUCH_WORDS: &[&str] = &[
 
 type Wanted = (Slug, u64);
 
+/// Pull requests of one repository, by alias.
+type Nodes = HashMap<String, Option<Node>>;
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Reply {
-    data: Option<HashMap<String, Option<HashMap<String, Option<Node>>>>>,
+    data: Option<HashMap<String, Option<Nodes>>>,
     errors: Option<Vec<Complaint>>,
 }
 

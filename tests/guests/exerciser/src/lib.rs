@@ -8,7 +8,8 @@ use castoff_sdk::process::{
 use castoff_sdk::{Error, Plugin, git, http, logging, scratch};
 use serde_json::{Value, json};
 
-struct Exerciser;
+/// The guest.
+pub struct Exerciser;
 
 castoff_sdk::plugin!(Exerciser, manifest: "manifest.toml");
 

@@ -24,7 +24,7 @@ fn node(repository: &str, number: u64) -> Value {
     json!({
         "number": number, "url": format!("https://github.com/{repository}/pull/{number}"),
         "title": format!("change {number}"), "body": "first\r\nsecond", "state": "MERGED",
-        "author": { "__typename": if number % 7 == 0 { "Bot" } else { "User" }, "login": "dependabot" },
+        "author": { "__typename": if number.is_multiple_of(7) { "Bot" } else { "User" }, "login": "dependabot" },
         "labels": { "nodes": [{ "name": "kind/bug" }], "pageInfo": { "hasNextPage": false } },
         "baseRefName": "master", "headRefName": "fix", "headRefOid": "abc", "headRepositoryOwner": null,
         "mergeCommit": { "oid": "def" }, "somethingNew": 1
