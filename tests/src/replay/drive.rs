@@ -87,7 +87,7 @@ impl Machine {
         let site = Site::new(folder.path().join("state"), self.site.engine().clone());
         let (stored, journal) = site.create(&prepared, begin).map_err(said)?;
         let header = journal.with_state(|state| state.header().clone());
-        let listener = Arc::new(Listener::default());
+        let listener = Arc::new(Listener);
         let ledger = Ledger::new(Arc::new(journal), stage.clock(), listener).map_err(said)?;
         let artefacts =
             Artefacts::open(&folder.path().join("artefacts"), ArtefactLimits::default()).map_err(said)?;
