@@ -184,10 +184,12 @@ pub fn note_parts(judge: Judge, made: &str, wanted: &str, expected: &[Note]) -> 
     if judge == Judge::Bytes {
         return exact("notes", made, wanted);
     }
-    let key = |note: &Note| (note.kind.clone(), note.pull, note.author.clone(), note.text.clone());
-    let made: BTreeSet<_> = notes(made).iter().map(key).collect();
-    let wanted: BTreeSet<_> = expected.iter().map(key).collect();
-    let missing = wanted.difference(&made).map(|note| format!("the note {note:?} is missing"));
+    let made: BTreeSet<Note> = notes(made).into_iter().collect();
+    let wanted: BTreeSet<Note> = expected.iter().cloned().collect();
+    // A world has one text for each pull request; a published changelog may tell it twice, shorter the second time.
+    let told: BTreeSet<u64> = wanted.intersection(&made).map(|note| note.pull).collect();
+    let missing = wanted.difference(&made).filter(|note| !told.contains(&note.pull));
+    let missing = missing.map(|note| format!("the note {note:?} is missing"));
     let extra = made.difference(&wanted).map(|note| format!("the note {note:?} should not be there"));
     missing.chain(extra).collect()
 }

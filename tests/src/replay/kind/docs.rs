@@ -37,9 +37,14 @@ fn set(case: &Case, base: Base) -> Result<Setup> {
         let mut wanted = Map::new();
         wanted.insert("page".into(), json!(field(row, "page")));
         wanted.insert("version".into(), json!(field(row, "version")));
-        match field(row, "row_of_version_to_substitute") {
-            "" => wanted.insert("cells".into(), json!(texts(row.get("cells")))),
-            from => wanted.insert("substitute-from".into(), json!(from)),
+        // A row that is itself to be mended is no pattern before that.
+        let from = field(row, "row_of_version_to_substitute");
+        let mended = rows(case)
+            .iter()
+            .any(|other| field(other, "page") == field(row, "page") && field(other, "version") == from);
+        match from {
+            from if !from.is_empty() && !mended => wanted.insert("substitute-from".into(), json!(from)),
+            _ => wanted.insert("cells".into(), json!(texts(row.get("cells")))),
         };
         Value::Object(wanted)
     });
