@@ -4,7 +4,7 @@
 //! - [`power`]: one line that says what may be done where.
 //! - [`manifest`]: what a plugin asks, read from its component without running it.
 //! - [`parse`]: the operator's policy file, with the place of every line.
-//! - [`decide`]: the decision, pure and total.
+//! - [`mod@decide`]: the decision, pure and total.
 //!
 //! A call is allowed when a line of the policy allows it *and* the manifest asks for it. Nothing here looks at the world,
 //! the clock or the environment.
