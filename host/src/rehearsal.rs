@@ -3,7 +3,6 @@
 //! A [`Stage`] is a forge with a simulated clock and the back ends that talk to it; [`Stage::play`] advances a run,
 //! lets the simulated people of the world file answer, and moves time on whenever nothing else can happen.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -152,7 +151,6 @@ impl Stage {
     /// [`RehearsalError::Run`].
     pub async fn play(&self, runner: &Runner) -> Result<Stop, RehearsalError> {
         let end = self.clock.now() + LONGEST;
-        let mut asked = BTreeMap::new();
         let mut last_looks = 0;
         loop {
             let stop = runner.advance().await?;
@@ -160,7 +158,7 @@ impl Stage {
                 return Ok(stop);
             }
             let state = runner.state();
-            let answers = self.answers(&state, &mut asked);
+            let answers = self.answers(runner, &state);
             let now = self.clock.now();
             let (due, later): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(at, ..)| *at <= now);
             if !due.is_empty() {
@@ -194,16 +192,12 @@ impl Stage {
     }
 
     /// Answers that people will give to open questions: when, to which step, what.
-    fn answers(
-        &self,
-        state: &RunState,
-        asked: &mut BTreeMap<(String, u32), DateTime<Utc>>,
-    ) -> Vec<(DateTime<Utc>, String, Answer)> {
+    fn answers(&self, runner: &Runner, state: &RunState) -> Vec<(DateTime<Utc>, String, Answer)> {
         let now = self.clock.now();
         let mut answers = Vec::new();
         for step in state.steps() {
             let Status::Asks { question, earlier } = &step.status else { continue };
-            let since = *asked.entry((step.node.id.clone(), step.attempts)).or_insert(now);
+            let since = runner.ledger().asked_at(&step.node.id).unwrap_or(now);
             let given = step.answers.get(*earlier..).unwrap_or_default();
             let person = self.forge.answers().into_iter().find(|person| {
                 matches(&person.step, &step.node.id)

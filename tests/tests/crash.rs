@@ -7,7 +7,12 @@ use std::sync::Arc;
 
 use castoff::forge::Snapshot;
 use castoff::journal::{RunState, Status, Verdict};
+use futures::stream::{self, StreamExt as _};
+
 use castoff_tests::example::{Example, Played, Powers, Rehearsal, difference};
+
+/// Runs that are under way at once.
+const SIDE_BY_SIDE: usize = 4;
 
 async fn example() -> Example {
     Example::load(&Example::livenessprobe()).await.expect("the example is whole")
@@ -30,15 +35,18 @@ async fn uninterrupted(example: &Example) -> (Rehearsal, Snapshot, RunState, u64
 async fn stopped_after_every_event() {
     let example = example().await;
     let (_, wanted, _, events) = uninterrupted(&example).await;
-    let mut faults = Vec::new();
-    let mut points = 0;
-    // The first event makes the run: before it there is nothing to resume.
-    for after in 1..events {
-        if let Err(why) = stopped(&example, after, &wanted).await {
-            faults.push(format!("after event {after}: {why}"));
-        }
-        points += 1;
-    }
+    let (example, wanted) = (&example, &wanted);
+    // The first event makes the run: before it there is nothing to resume. A few runs side by side keep git busy.
+    let outcomes: Vec<Option<String>> = stream::iter(1..events)
+        .map(|after| async move {
+            let outcome = stopped(example, after, wanted).await;
+            outcome.err().map(|why| format!("after event {after}: {why}"))
+        })
+        .buffered(SIDE_BY_SIDE)
+        .collect()
+        .await;
+    let points = outcomes.len();
+    let faults: Vec<String> = outcomes.into_iter().flatten().collect();
     println!("{points} crash points");
     assert!(points > 20, "{points} crash points are too few to tell anything");
     assert!(faults.is_empty(), "{} of {points} differ:\n{}", faults.len(), faults.join("\n"));
@@ -73,12 +81,16 @@ async fn without_each_power_in_turn() {
     let policy = example.prepared().policy.clone().expect("the example has a policy");
     let lines: Vec<usize> =
         policy.grants().iter().flat_map(|grant| &grant.powers).map(|power| power.line).collect();
-    let mut faults = Vec::new();
-    for line in &lines {
-        if let Err(why) = denied(&example, *line, &wanted).await {
-            faults.push(format!("without line {line}: {why}"));
-        }
-    }
+    let (example, wanted) = (&example, &wanted);
+    let outcomes: Vec<Option<String>> = stream::iter(lines.clone())
+        .map(|line| async move {
+            let outcome = denied(example, line, wanted).await;
+            outcome.err().map(|why| format!("without line {line}: {why}"))
+        })
+        .buffered(SIDE_BY_SIDE)
+        .collect()
+        .await;
+    let faults: Vec<String> = outcomes.into_iter().flatten().collect();
     println!("{} powers taken away", lines.len());
     assert!(!lines.is_empty(), "the policy grants nothing");
     assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), lines.len(), faults.join("\n"));

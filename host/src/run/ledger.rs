@@ -22,9 +22,10 @@ pub struct Ledger {
     memory: Arc<Mutex<Memory>>,
 }
 
-/// What only times of events tell: when a step last began to wait, and since when for what.
+/// What only times of events tell: when a step last began to wait, since when for what, and when it asked.
 #[derive(Default)]
 struct Memory {
+    asked: BTreeMap<String, DateTime<Utc>>,
     waits: BTreeMap<String, (DateTime<Utc>, Condition, DateTime<Utc>)>,
 }
 
@@ -102,6 +103,12 @@ impl Ledger {
         self.memory().waits.get(step).filter(|(_, known, _)| known == condition).map(|(.., since)| *since)
     }
 
+    /// When a step last asked its question.
+    #[must_use]
+    pub fn asked_at(&self, step: &str) -> Option<DateTime<Utc>> {
+        self.memory().asked.get(step).copied()
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,6 +123,9 @@ impl Memory {
         match &record.event {
             Event::Waiting { step, wait } => {
                 self.waits.insert(step.clone(), (record.time, wait.condition.clone(), wait.since));
+            }
+            Event::Asked { step, .. } => {
+                self.asked.insert(step.clone(), record.time);
             }
             // A step that starts over waits anew; one that is merely polled keeps its beginning.
             Event::Retried { step, .. } => {
