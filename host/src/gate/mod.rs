@@ -29,6 +29,9 @@ mod files;
 mod git;
 mod github;
 mod http;
+pub(crate) mod leftover;
+#[cfg(test)]
+mod tests;
 
 pub use git::{Repository, WantedRef};
 
@@ -287,7 +290,14 @@ impl Gate {
     {
         self.allow(operation)?;
         let before = self.parts.recorder.recorded(&self.parts.step, operation);
-        let found = self.timed(Outcome::Nothing, probe()).await?;
+        let found = match (self.timed(Outcome::Nothing, probe()).await, &before) {
+            // Something else stands there, so the effect that was under way cannot have happened.
+            (Err(CapabilityError::Conflict { what }), Recorded::Open(intent)) => {
+                self.settle(*intent, Settled::Nothing(what.clone()))?;
+                return Err(CapabilityError::Conflict { what }.into());
+            }
+            (found, _) => found?,
+        };
         if let Some(value) = self.look(operation, &before, found)? {
             return Ok(value);
         }

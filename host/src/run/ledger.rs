@@ -113,6 +113,17 @@ impl Ledger {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Writes down what became of an effect.
+    pub(super) fn settle(&self, step: &str, intent: u64, settled: Settled) -> Result<(), JournalError> {
+        let result = match settled {
+            Settled::Done(value) => EffectResult::Done { value },
+            Settled::Adopted(value) => EffectResult::Adopted { value },
+            Settled::Nothing(error) => EffectResult::Nothing { error },
+            Settled::Unknown(error) => EffectResult::Unknown { error },
+        };
+        self.append(Event::Outcome { step: step.into(), intent, result }).map(drop)
+    }
+
     fn write(&self, event: Event) -> Result<u64, String> {
         self.append(event).map_err(|error| error.to_string())
     }
@@ -160,13 +171,7 @@ impl Recorder for Ledger {
     }
 
     fn settled(&self, step: &str, intent: u64, settled: Settled) -> Result<(), String> {
-        let result = match settled {
-            Settled::Done(value) => EffectResult::Done { value },
-            Settled::Adopted(value) => EffectResult::Adopted { value },
-            Settled::Nothing(error) => EffectResult::Nothing { error },
-            Settled::Unknown(error) => EffectResult::Unknown { error },
-        };
-        self.write(Event::Outcome { step: step.into(), intent, result }).map(drop)
+        self.settle(step, intent, settled).map_err(|error| error.to_string())
     }
 
     fn recorded(&self, step: &str, operation: &Operation) -> Recorded {

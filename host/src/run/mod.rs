@@ -15,7 +15,7 @@ use crate::capability::files::{Scratch, ScratchLimits};
 use crate::capability::wire::Pause;
 use crate::engine::{Ambience, Context, Outcome, Plugin, StepFault};
 use crate::function::Class;
-use crate::gate::{CallLimits, Capabilities, Gate, GateParts};
+use crate::gate::{CallLimits, Capabilities, Gate, GateParts, leftover};
 use crate::journal::{Event, JournalError, RunState, Status, Verdict, Wait};
 use crate::policy::Grants;
 
@@ -110,6 +110,13 @@ impl Runner {
     /// [`RunError`]; the journal stays as it is, and advancing again goes on from there.
     pub async fn advance(&self) -> Result<Stop, RunError> {
         let mut tasks: JoinSet<Ended> = JoinSet::new();
+        let stop = self.drive(&mut tasks).await;
+        // Steps that are cut off here let go of the journal before anybody opens it again.
+        tasks.shutdown().await;
+        stop
+    }
+
+    async fn drive(&self, tasks: &mut JoinSet<Ended>) -> Result<Stop, RunError> {
         let mut running = BTreeSet::new();
         loop {
             let state = self.state();
@@ -121,12 +128,15 @@ impl Runner {
                     break;
                 }
                 if running.insert(step.clone()) {
-                    self.start(&state, &step, &mut tasks)?;
+                    self.start(&state, &step, tasks)?;
                 }
             }
             match tasks.join_next().await {
                 Some(Ok((step, ended))) => {
                     running.remove(&step);
+                    if ended.is_ok() {
+                        self.settle_leftovers(&step).await?;
+                    }
                     self.record(&step, ended)?;
                 }
                 Some(Err(error)) => return Err(RunError::Task(error.to_string())),
@@ -253,6 +263,21 @@ impl Runner {
         }))
     }
 
+    /// A step may end without asking again for an effect that an earlier attempt had under way, because it saw that
+    /// it is there: the journal still wants to know.
+    async fn settle_leftovers(&self, step: &str) -> Result<(), RunError> {
+        let state = self.state();
+        let open = state.step(step).map(|step| step.unsettled().cloned().collect::<Vec<_>>()).unwrap_or_default();
+        for effect in open.iter().filter(|effect| effect.class == Class::Ensure) {
+            let look = leftover::look(&self.parts.world, &effect.function, &effect.request);
+            let found = tokio::time::timeout(self.parts.limits.call, look).await;
+            if let Ok(Ok(Some(settled))) = found {
+                self.parts.ledger.settle(step, effect.seq, settled)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes down how a step ended.
     fn record(&self, step: &str, ended: Result<Outcome, StepFault>) -> Result<(), RunError> {
         if let Err(StepFault::Host(_)) = &ended {
@@ -260,12 +285,18 @@ impl Runner {
             self.parts.ledger.check()?;
         }
         let state = self.state();
-        let unsettled = state.step(step).and_then(|step| {
-            let mut open = step.unsettled();
-            open.find(|effect| effect.class == Class::Once).map(|effect| effect.seq)
-        });
-        let event = match (unsettled, ended) {
-            (Some(intent), _) => Event::Unknown { step: step.into(), intent },
+        let open: Vec<_> = state.step(step).map(|step| step.unsettled().collect()).unwrap_or_default();
+        let blind = open.iter().find(|effect| effect.class == Class::Once);
+        let event = match (blind, ended) {
+            // No probe can tell: a person has to.
+            (Some(effect), _) => Event::Unknown { step: step.into(), intent: effect.seq },
+            // The guest went on over an effect that could not be looked for: it is looked for when the step starts again.
+            (None, Ok(_)) if !open.is_empty() => Event::Failed {
+                step: step.into(),
+                error: "unavailable".into(),
+                message: open.iter().map(|effect| format!("unsettled: {}", effect.summary)).collect(),
+                retryable: true,
+            },
             (None, Ok(outcome)) => self.ended(&state, step, outcome),
             (None, Err(StepFault::Reported(error))) => Event::Failed {
                 step: step.into(),

@@ -99,7 +99,8 @@ fn push(remote: &Repository, parent: &str, changes: Vec<Change>, proposal: &Prop
     let found = remote.resolve(&format!("refs/heads/{}", proposal.head))?;
     let rule = match found {
         None => BranchRule::Create,
-        Some(found) if found.id == commit.id => return Ok(()),
+        // There already: ensured all the same, so that the host knows what became of an interrupted push.
+        Some(found) if found.id == commit.id => BranchRule::Create,
         // Left by an earlier start of this step, on an older head of the branch.
         Some(found) if found.subject == commit.subject && found.parents.len() == 1 => {
             BranchRule::Replace(found.id)
