@@ -42,7 +42,9 @@ pub(crate) async fn look(world: &Capabilities, function: &str, request: &Value) 
 }
 
 fn text<'a>(request: &'a Value, key: &str) -> Result<&'a str> {
-    request[key].as_str().ok_or_else(|| CapabilityError::invalid(format!("the journal has no {key} for the effect")))
+    request[key]
+        .as_str()
+        .ok_or_else(|| CapabilityError::invalid(format!("the journal has no {key} for the effect")))
 }
 
 fn slug(request: &Value) -> Result<Slug> {

@@ -107,7 +107,12 @@ fn gate(memory: &Arc<Memory>, folder: &std::path::Path) -> Gate {
 }
 
 fn operation(function: &str, needs: Vec<Need>) -> Operation {
-    Operation { function: function.into(), needs, summary: "the effect".into(), request: serde_json::json!({}) }
+    Operation {
+        function: function.into(),
+        needs,
+        summary: "the effect".into(),
+        request: serde_json::json!({}),
+    }
 }
 
 type Looks = Vec<Result<Probe<u32>, CapabilityError>>;
@@ -143,7 +148,14 @@ async fn every_way_an_effect_can_go() {
     let cases: Vec<(&str, Recorded, Looks, Deeds, Option<u32>, &[&str])> = vec![
         ("done", Recorded::Nothing, vec![Ok(Absent)], vec![Ok(1)], Some(1), &["intent Ensure", "done"]),
         ("there already", Recorded::Nothing, vec![Ok(Present(7))], vec![], Some(7), &[]),
-        ("refused", Recorded::Nothing, vec![Ok(Absent)], vec![Err(refused())], None, &["intent Ensure", "nothing"]),
+        (
+            "refused",
+            Recorded::Nothing,
+            vec![Ok(Absent)],
+            vec![Err(refused())],
+            None,
+            &["intent Ensure", "nothing"],
+        ),
         ("something else there", Recorded::Nothing, vec![Err(clash())], vec![], None, &[]),
         (
             "reply lost, it is there",
@@ -186,7 +198,14 @@ async fn every_way_an_effect_can_go() {
             Some(6),
             &["nothing", "intent Ensure", "done"],
         ),
-        ("interrupted, something else there", Recorded::Open(1), vec![Err(clash())], vec![], None, &["nothing"]),
+        (
+            "interrupted, something else there",
+            Recorded::Open(1),
+            vec![Err(clash())],
+            vec![],
+            None,
+            &["nothing"],
+        ),
     ];
     for (name, known, looks, deeds, expected, journal) in cases {
         let foreseen = deeds.len();

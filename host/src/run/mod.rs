@@ -267,7 +267,8 @@ impl Runner {
     /// it is there: the journal still wants to know.
     async fn settle_leftovers(&self, step: &str) -> Result<(), RunError> {
         let state = self.state();
-        let open = state.step(step).map(|step| step.unsettled().cloned().collect::<Vec<_>>()).unwrap_or_default();
+        let open =
+            state.step(step).map(|step| step.unsettled().cloned().collect::<Vec<_>>()).unwrap_or_default();
         for effect in open.iter().filter(|effect| effect.class == Class::Ensure) {
             let look = leftover::look(&self.parts.world, &effect.function, &effect.request);
             let found = tokio::time::timeout(self.parts.limits.call, look).await;

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use super::case::{Entry, Result, Tree};
 use super::seed::USER;
+use crate::openapi::judge_all;
 use crate::theatre::engine;
 
 /// The engine with a loaded plugin: one for all cases.
@@ -105,7 +106,15 @@ impl Machine {
             only: task.only.clone(),
         });
         let before = stage.forge().snapshot().map_err(said)?;
+        stage.forge().record();
         stage.play(&runner).await.map_err(said)?;
+        let judged = judge_all(stage.forge());
+        if !judged.failures.is_empty() {
+            return Err(format!(
+                "GitHub's description knows no such exchange: {}",
+                judged.failures.join("; ")
+            ));
+        }
         let after = stage.forge().snapshot().map_err(said)?;
         let (state, only) = (Some(runner.state()), task.only.clone());
         Ok(Outcome { before, after, state, early: None, only, stage, folder })
