@@ -198,7 +198,7 @@ impl Rehearsal {
     /// # Errors
     /// When the journal cannot be opened or written.
     pub fn retry_failed(&self) -> Result<()> {
-        let journal = self.stored.journal().map_err(said)?;
+        let journal = self.reopened()?;
         let failed: Vec<String> = journal.with_state(|state| {
             let failed = state.steps().filter(|step| matches!(step.status, Status::Failed { .. }));
             failed.map(|step| step.node.id.clone()).collect()
