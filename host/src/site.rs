@@ -238,6 +238,7 @@ impl Site {
             pinned: begin.pinned,
             identity: begin.identity,
             world: begin.world,
+            forge: begin.forge,
             started_by: begin.started_by,
         };
         let journal = Journal::create(folder.join("journal.sqlite"), header, begin.pinned)?;
@@ -326,6 +327,8 @@ pub struct Beginning {
     pub identity: Identity,
     /// Where effects land.
     pub world: World,
+    /// Address of the GitHub that a live run acts on, when it is not github.com.
+    pub forge: Option<String>,
     /// Who started it.
     pub started_by: String,
 }

@@ -100,6 +100,7 @@ fn header(name: &str) -> Header {
         pinned: at(0),
         identity: Identity { name: "Jane Doe".into(), email: "jane@example.org".into(), login: None },
         world: World::Live,
+        forge: None,
         started_by: "jane".into(),
     }
 }
@@ -518,6 +519,23 @@ fn status_of_a_run_with_an_unknown_outcome() {
     --- stderr
     castoff resume demo-1 --assume done|not-done
     "#);
+}
+
+#[test]
+fn what_a_person_says_of_an_unknown_outcome_is_kept() {
+    let lost = [intent(Class::Once), Event::Unknown { step: "tag".into(), intent: 10 }];
+    for (word, kept) in [("done", "done"), ("not-done", "not done")] {
+        let place = Place::new();
+        drop(place.run("demo-1", until_tagging().into_iter().chain(lost.clone())));
+        // The demo has no component to go on with; what was said is in the journal before anything else is done.
+        let shown = place.castoff(&["resume", "demo-1", "--assume", word, "--as", "ann"]);
+        let said = format!("tag: tag v2.17.0 of kubernetes-csi/livenessprobe at 33ea6c0: {kept}, says ann");
+        assert!(shown.starts_with("exit 2") && shown.contains(&said), "{shown}");
+        let status = place.castoff(&["status", "--exit-code"]);
+        assert!(status.starts_with("exit 10") && status.contains("can go on"), "{status}");
+        let again = place.castoff(&["resume", "demo-1", "--assume", word]);
+        assert!(again.contains("of every effect it is known what became of it"), "{again}");
+    }
 }
 
 #[test]

@@ -78,6 +78,7 @@ impl Example {
                 login: Some(login.clone()),
             },
             world: journal::World::Rehearsal,
+            forge: None,
             started_by: login,
         };
         let site = Site::new(folder.path().join("state"), self.engine.clone());

@@ -115,6 +115,7 @@ impl Theatre {
                 login: Some(self.stage.login().into()),
             },
             world: Where::Rehearsal,
+            forge: None,
             started_by: "tester".into(),
         };
         self.site.create(prepared, begin).expect("a run can be created")

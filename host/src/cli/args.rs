@@ -97,6 +97,11 @@ pub(crate) struct RunArgs {
     /// The policy, instead of the one the release file names
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    /// Another GitHub than github.com: an Enterprise Server, or a forge of `castoff forge serve`
+    ///
+    /// The token is sent there. `resume` remembers it. A forge on loopback also answers for every other service.
+    #[arg(long, value_name = "URL")]
+    pub(crate) forge: Option<String>,
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
     #[command(flatten)]
@@ -160,7 +165,8 @@ pub(crate) struct LogArgs {
 
 /// Goes on with a run: after a crash, after a wait, after an answer
 ///
-/// Steps that failed for a reason that may have passed are tried again. Nothing that was done is done twice.
+/// Looks at everything that is waited for at once. Steps that failed for a reason that may have passed are tried again.
+/// Nothing that was done is done twice.
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// The run: its name, the beginning of it, or @latest

@@ -7,7 +7,7 @@ use castoff::capability::wire::Sleep;
 use castoff::clock::Clock;
 use castoff::engine::{Limits, Plugin};
 use castoff::gate::CallLimits;
-use castoff::journal::{Journal, RunState, Status, Verdict};
+use castoff::journal::{Journal, JournalError, RunState, Status, Verdict};
 use castoff::policy::Policy;
 use castoff::run::{Ledger, Runner, RunnerParts, Stop};
 use castoff::site::{Stored, grants};
@@ -15,11 +15,15 @@ use castoff::site::{Stored, grants};
 use super::args::DrivingArgs;
 use super::error::CommandError;
 use super::exit::Exit;
+use super::instance::Instance;
 use super::time::SystemClock;
 use super::ui::Ui;
 use super::watch::Screen;
 use super::world::LiveWorld;
 use super::{App, Done, next, time};
+
+/// How many seconds `--watch` waits for a journal that somebody else writes.
+const PATIENCE: u32 = 60;
 
 /// A run that is about to be driven.
 pub(crate) struct Drive<'a> {
@@ -37,7 +41,8 @@ impl Drive<'_> {
     pub(crate) async fn go(&self, mut journal: Journal) -> Done {
         let screen = Arc::new(Screen::new(self.app.ui.clone(), self.args.json));
         screen.learn(&journal.state()?);
-        let world = LiveWorld::open(self.app, self.stored)?;
+        let instance = Instance::of(journal.state()?.header())?;
+        let world = LiveWorld::open(self.app, self.stored, &instance)?;
         loop {
             let (stop, state) = self.once(journal, &screen, &world).await?;
             let again = stop
@@ -49,11 +54,25 @@ impl Drive<'_> {
             };
             let pause = (at - SystemClock.now()).to_std().unwrap_or_default();
             tokio::time::sleep(pause.max(Duration::from_secs(1))).await;
-            journal = self.stored.journal()?;
-            if journal.state()?.is_finished() {
-                return Ok(self.end(&screen, &world, &journal.state()?, stop));
+            journal = self.reopen().await?;
+            let state = journal.state()?;
+            if state.is_finished() {
+                screen.close();
+                let stop = Stop { verdict: state.verdict(), next: None };
+                return Ok(self.end(&screen, &world, &state, stop));
             }
         }
+    }
+
+    /// The journal again after a pause; somebody may be writing an answer into it just then.
+    async fn reopen(&self) -> Result<Journal, CommandError> {
+        for _ in 0..PATIENCE {
+            match self.stored.journal() {
+                Err(JournalError::Held { .. }) => tokio::time::sleep(Duration::from_secs(1)).await,
+                opened => return Ok(opened?),
+            }
+        }
+        Ok(self.stored.journal()?)
     }
 
     async fn once(
@@ -76,7 +95,8 @@ impl Drive<'_> {
             scratch: self.stored.scratch(),
             parallel: usize::from(self.args.parallel),
             only: self.args.only.clone(),
-        });
+        })
+        .looking();
         runner.revive(&self.by)?;
         let stop = runner.advance().await;
         if stop.is_err() {

@@ -4,6 +4,7 @@
 //! - one file a command; `drive` is what `run` and `resume` share.
 //! - `ui`: everything that is printed goes through here: data to standard output, all else to standard error.
 //! - `watch`, `event`, `text`: a run as it happens, an event as a line, texts made harmless.
+//! - `instance`, `world`: which GitHub a live run acts on, and everything it acts through.
 //! - `error`, `exit`: what went wrong, and the number the shell sees.
 //! - `environment`, `time`: the only places that read the environment and the clock.
 
@@ -18,6 +19,7 @@ mod event;
 mod exit;
 mod explain;
 mod forge;
+mod instance;
 mod log;
 mod next;
 mod plugin;

@@ -33,6 +33,7 @@ pub(super) async fn run(app: &App, args: RehearseArgs) -> Done {
         started_by: identity.login.clone().unwrap_or_else(|| identity.name.clone()),
         identity,
         world: World::Rehearsal,
+        forge: None,
     };
     let (stored, journal) = site.create(&prepared, begin)?;
     announce(app, &format!("rehearsal: {}", prepared.graph.title), &journal, args.json)?;

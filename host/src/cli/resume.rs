@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use castoff::clock::Clock;
+use castoff::function::Class;
 use castoff::journal::{Assumption, EffectResult, Event, Journal, RunState, Status, Verdict, World};
 
 use super::args::{Assume, ResumeArgs};
 use super::drive::{Drive, engine_limits};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::run::need_token;
 use super::time::SystemClock;
 use super::{App, Done, next, person, text};
 
@@ -33,6 +35,9 @@ pub(super) async fn run(app: &App, args: ResumeArgs) -> Done {
         app.ui.next(&next::command(&state));
         return Ok(Exit::of_run(&state));
     }
+    if let Some(policy) = &stored.policy {
+        need_token(app, &state.header().plugin.name, policy)?;
+    }
     if !args.driving.json {
         app.ui.data(&stored.name);
     }
@@ -42,11 +47,15 @@ pub(super) async fn run(app: &App, args: ResumeArgs) -> Done {
     drive.go(journal).await
 }
 
-/// Effects nobody knows the end of, in steps that stopped for it.
+/// Effects nobody knows the end of and nobody can look up: in steps that stopped for it, and those that a killed process
+/// left open.
 fn unknown(state: &RunState) -> Vec<(Arc<str>, u64, String)> {
-    let stopped = state.unsettled().filter(|(step, _)| matches!(step.status, Status::Unknown { .. }));
-    stopped
-        .map(|(step, effect)| (step.node.id.as_str().into(), effect.seq, text::line(&effect.summary)))
+    let open = state.unsettled().filter(|(step, effect)| match step.status {
+        Status::Unknown { .. } => true,
+        Status::Running => effect.class == Class::Once,
+        _ => false,
+    });
+    open.map(|(step, effect)| (step.node.id.as_str().into(), effect.seq, text::line(&effect.summary)))
         .collect()
 }
 

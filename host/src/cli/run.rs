@@ -12,6 +12,7 @@ use super::args::{IdentityArgs, RunArgs};
 use super::drive::{Drive, engine_limits};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::instance::Instance;
 use super::time::SystemClock;
 use super::{App, Done, starter, text, world};
 
@@ -22,7 +23,8 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Done {
         return Err(refuse(app, &prepared, &args.file));
     };
     let identity = identity(&prepared, &policy, &args.identity)?;
-    need_token(app, &prepared, &policy)?;
+    need_token(app, &prepared.plugin.manifest().name, &policy)?;
+    let instance = Instance::parse(args.forge.as_deref())?;
     warn(app, &prepared, &policy);
     let pinned = SystemClock.now();
     let salt = format!("{} {}", std::process::id(), pinned.timestamp_nanos_opt().unwrap_or_default());
@@ -32,6 +34,7 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Done {
         started_by: identity.login.clone().unwrap_or_else(|| identity.name.clone()),
         identity,
         world: World::Live,
+        forge: instance.address(),
     };
     let by = begin.started_by.clone();
     let (stored, journal) = site.create(&prepared, begin)?;
@@ -99,14 +102,13 @@ pub(super) fn given_identity(
 }
 
 /// A run that writes to GitHub needs a token: better said before anything is begun.
-fn need_token(app: &App, prepared: &Prepared, policy: &Policy) -> Result<(), CommandError> {
+pub(super) fn need_token(app: &App, plugin: &str, policy: &Policy) -> Result<(), CommandError> {
     let writes = |power: &Power| match power {
         Power::GitPush(..) => true,
         Power::GitHub(area, _) => *area != GitHubArea::Read,
         _ => false,
     };
-    let name = &prepared.plugin.manifest().name;
-    let mut grants = policy.grants().iter().filter(|grant| grant.plugin == *name);
+    let mut grants = policy.grants().iter().filter(|grant| grant.plugin == plugin);
     let wanted = grants.any(|grant| grant.powers.iter().any(|granted| writes(&granted.power)));
     if wanted && app.environment.token().is_none() {
         return Err(CommandError::usage("there is no token for GitHub")

@@ -55,9 +55,10 @@ fn as_json(stored: &Stored, state: &RunState, timing: &Timing) -> serde_json::Va
 
 fn screen(paint: Paint, state: &RunState, timing: &Timing) -> String {
     let header = state.header();
-    let world = match header.world {
-        World::Live => "in the world",
-        World::Rehearsal => "rehearsal",
+    let world = match (header.world, &header.forge) {
+        (World::Live, None) => "in the world".to_owned(),
+        (World::Live, Some(forge)) => format!("at {}", text::line(forge)),
+        (World::Rehearsal, _) => "rehearsal".to_owned(),
     };
     let mut out = vec![
         format!("{}  {}", paint.bold(&text::line(&header.title)), paint.dim(&header.run)),

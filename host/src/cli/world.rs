@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use castoff::capability::git::{Credential, GitBackend, GitConfig};
 use castoff::capability::github::{GitHubBackend, GitHubConfig};
@@ -11,14 +12,11 @@ use castoff::capability::{Secret, wire};
 use castoff::gate::Capabilities;
 use castoff::policy::{Policy, SecretSource};
 use castoff::site::Stored;
-use url::Url;
 
 use super::App;
 use super::error::CommandError;
+use super::instance::Instance;
 use super::time::SystemClock;
-
-const API: &str = "https://api.github.com/";
-const GIT: &str = "https://github.com/";
 
 /// File in the folder of a run that says where its policy came from: secrets in files are relative to it.
 const POLICY_FOLDER: &str = "policy-folder";
@@ -33,16 +31,21 @@ pub(crate) struct LiveWorld {
 
 impl LiveWorld {
     /// Sets everything up; sends nothing yet.
-    pub(crate) fn open(app: &App, stored: &Stored) -> Result<Self, CommandError> {
-        let site = app.site()?;
+    pub(crate) fn open(app: &App, stored: &Stored, instance: &Instance) -> Result<Self, CommandError> {
         let token = app.environment.token().cloned();
-        let mut git = GitConfig::new(site.git_cache(), address(GIT)?);
+        let caches = instance.caches(&app.state_folder()?, &stored.folder);
+        let mut git = GitConfig::new(caches.git, instance.git()?);
         git.credential = token.clone().map(|token| Credential { login: "x-access-token".into(), token });
         let (pause, clock) = (Arc::new(wire::Sleep), Arc::new(SystemClock));
-        let mut github = GitHubConfig::new(address(API)?, pause.clone(), clock.clone());
+        let mut github = GitHubConfig::new(instance.api()?, pause.clone(), clock.clone());
         github.token = token;
-        github.cache_directory = Some(app.state_folder()?.join("cache").join("github"));
+        github.cache_directory = Some(caches.github);
         let mut http = HttpConfig::new(pause, clock);
+        if instance.is_loopback() {
+            // The embedded forge asks for no patience, and stands in for every other service.
+            github.write_gap = Duration::ZERO;
+            http.routes.insert("*".into(), instance.git()?);
+        }
         if let Some(mib) = stored.policy.as_ref().and_then(|policy| policy.limits().http_body_mib) {
             http.body_limit = usize::try_from(mib.get()).unwrap_or(usize::MAX).saturating_mul(1 << 20);
         }
@@ -107,8 +110,4 @@ fn from_file(name: &str, path: &std::path::Path, stored: &Stored) -> Result<Secr
         return Err(CommandError::usage(format!("{}: the secret {name} is empty", path.display())));
     }
     Ok(Secret::new(value))
-}
-
-fn address(text: &str) -> Result<Url, CommandError> {
-    Url::parse(text).map_err(|error| CommandError::internal(format!("{text}: {error}")))
 }

@@ -46,6 +46,9 @@ pub struct Header {
     pub identity: Identity,
     /// Where effects land.
     pub world: World,
+    /// Address of the GitHub that a live run acts on, when it is not github.com.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge: Option<String>,
     /// Who started the run.
     pub started_by: String,
 }

@@ -43,6 +43,7 @@ fn header() -> Header {
         pinned: at(0),
         identity: Identity { name: "J".into(), email: "j@example.org".into(), login: None },
         world: World::Rehearsal,
+        forge: None,
         started_by: "j".into(),
     }
 }

@@ -73,6 +73,7 @@ pub struct Stop {
 #[derive(Clone)]
 pub struct Runner {
     parts: RunnerParts,
+    looking: bool,
 }
 
 /// How a step's task ended.
@@ -82,7 +83,7 @@ impl Runner {
     /// A runner over a journal.
     #[must_use]
     pub fn new(parts: RunnerParts) -> Self {
-        Self { parts }
+        Self { parts, looking: false }
     }
 
     /// The state of the run.
@@ -95,6 +96,14 @@ impl Runner {
     #[must_use]
     pub fn only(mut self, steps: &[&str]) -> Self {
         self.parts.only = steps.iter().map(|step| (*step).to_owned()).collect();
+        self
+    }
+
+    /// Looks once at every waiting step at the beginning of each [`Runner::advance`], whether or not its interval is
+    /// over: somebody wants to know now.
+    #[must_use]
+    pub fn looking(mut self) -> Self {
+        self.looking = true;
         self
     }
 
@@ -118,16 +127,18 @@ impl Runner {
 
     async fn drive(&self, tasks: &mut JoinSet<Ended>) -> Result<Stop, RunError> {
         let mut running = BTreeSet::new();
+        let mut unseen = self.unseen();
         loop {
             let state = self.state();
             if state.is_finished() {
                 return Ok(self.stop(&state));
             }
-            for step in self.startable(&state) {
+            for step in self.startable(&state, &unseen) {
                 if running.len() >= self.parts.parallel.max(1) {
                     break;
                 }
                 if running.insert(step.clone()) {
+                    unseen.remove(&step);
                     self.start(&state, &step, tasks)?;
                 }
             }
@@ -193,12 +204,24 @@ impl Runner {
         wanted
     }
 
-    fn startable(&self, state: &RunState) -> Vec<String> {
+    /// Waiting steps that are to be looked at before their interval is over.
+    fn unseen(&self) -> BTreeSet<String> {
+        if !self.looking {
+            return BTreeSet::new();
+        }
+        let state = self.state();
+        let waiting = state.steps().filter(|step| matches!(step.status, Status::Waiting { .. }));
+        waiting.map(|step| step.node.id.clone()).collect()
+    }
+
+    fn startable(&self, state: &RunState, unseen: &BTreeSet<String>) -> Vec<String> {
         let wanted = self.wanted(state);
         let now = self.parts.ledger.now();
         let ready: BTreeSet<&str> = state.ready().map(|step| step.node.id.as_str()).collect();
         let may = |step: &&crate::journal::StepState| match &step.status {
-            Status::Waiting { wait } => due(wait, self.last_look(&step.node.id)) <= now,
+            Status::Waiting { wait } => {
+                unseen.contains(&step.node.id) || due(wait, self.last_look(&step.node.id)) <= now
+            }
             _ => ready.contains(step.node.id.as_str()),
         };
         state

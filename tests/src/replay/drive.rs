@@ -83,6 +83,7 @@ impl Machine {
                 login: Some(USER.into()),
             },
             world: journal::World::Rehearsal,
+            forge: None,
             started_by: USER.into(),
         };
         let site = Site::new(folder.path().join("state"), self.site.engine().clone());

@@ -20,7 +20,8 @@ use crate::clock::Clock;
 /// Where GitHub is, and how to deal with it.
 #[derive(Clone)]
 pub struct GitHubConfig {
-    /// Base of the REST API: `https://api.github.com`, or a forge on loopback. GraphQL is at `graphql` below it.
+    /// Base of the REST API: `https://api.github.com`, `https://HOST/api/v3` of an Enterprise Server, or a forge on
+    /// loopback. GraphQL is at `graphql` below it; where the base ends in `v3`, beside it.
     pub base: Url,
     /// The token; without one only public things can be read.
     pub token: Option<Secret>,

@@ -319,7 +319,7 @@ impl GitHubBackend {
     }
 
     async fn query_with(&self, text: &str, what: &str, patience: Patience) -> Result<Answer> {
-        let call = Call::json(Method::POST, "/graphql", &json!({ "query": text }), what);
+        let call = Call::json(Method::POST, self.wire.graphql(), &json!({ "query": text }), what);
         let mut tries = self.wire.tries(patience);
         loop {
             let answer = self.wire.whole(&call, None, Kind::Graphql, &mut tries).await?;

@@ -83,6 +83,7 @@ impl Answer {
 /// The wire.
 pub(super) struct Transport {
     config: GitHubConfig,
+    /// Scheme and authority of the configured base.
     base: Uri,
     upload: Uri,
     authorization: Option<HeaderValue>,
@@ -98,7 +99,7 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(config: GitHubConfig) -> Result<Self> {
-        let base = uri(config.base.as_str().trim_end_matches('/'))?;
+        let base = uri(&config.base.origin().ascii_serialization())?;
         let upload = match config.base.host_str() {
             Some("api.github.com") => Uri::from_static("https://uploads.github.com"),
             _ => base.clone(),
@@ -323,7 +324,7 @@ impl Transport {
     fn request(&self, call: &Call, kept: Option<&Entry>) -> Result<Request<OctoBody>> {
         let mut request = Request::builder()
             .method(&call.method)
-            .uri(uri(&call.address)?)
+            .uri(uri(&self.address(&call.address))?)
             .header(header::ACCEPT, "application/vnd.github+json")
             .header("x-github-api-version", "2022-11-28");
         if let Some(entry) = kept {
@@ -337,6 +338,14 @@ impl Transport {
             None => OctoBody::empty(),
         };
         request.body(body).map_err(|error| CapabilityError::invalid(format!("{}: {error}", call.what)))
+    }
+
+    /// An address with the path of the base in front; an absolute one is whole already.
+    fn address(&self, address: &str) -> String {
+        match address.starts_with('/') {
+            true => format!("{}{address}", self.config.base.path().trim_end_matches('/')),
+            false => address.to_owned(),
+        }
     }
 
     fn octocrab(&self) -> Octocrab {
@@ -369,10 +378,26 @@ impl Transport {
         if target.origin() != self.config.base.origin() {
             return Err(stray());
         }
+        // The path of the base is put in front again.
+        let below = self.config.base.path().trim_end_matches('/');
+        let path = target.path().strip_prefix(below).filter(|rest| rest.starts_with('/'));
+        let path = path.unwrap_or(target.path());
         Ok(match target.query() {
-            Some(query) => format!("{}?{query}", target.path()),
-            None => target.path().to_owned(),
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
         })
+    }
+
+    /// Where GraphQL is: below the REST API, but beside it on GitHub Enterprise Server (`/api/v3`, `/api/graphql`).
+    pub(super) fn graphql(&self) -> String {
+        match self.config.base.path().trim_end_matches('/').strip_suffix("/v3") {
+            Some(beside) => {
+                let mut address = self.config.base.clone();
+                address.set_path(&format!("{beside}/graphql"));
+                address.into()
+            }
+            None => "/graphql".into(),
+        }
     }
 
     /// Checks that an upload goes to GitHub's upload server or to the base, and nowhere else.

@@ -262,6 +262,30 @@ async fn pages_are_followed_as_far_as_needed_and_only_at_home() {
 }
 
 #[tokio::test]
+async fn an_enterprise_server_has_graphql_beside_rest() {
+    let server = Server::start(|seen, _| {
+        let next = format!("<http://{}{}&page=2>; rel=\"next\"", seen.header("host").unwrap(), seen.target);
+        match seen.line().as_str() {
+            "POST /api/graphql" => Reply::json(200, &json!({ "data": {} })),
+            "GET /api/v3/user" => user(),
+            line if line.starts_with("GET /api/v3/repos/") => {
+                let page = Reply::json(200, &json!([{ "id": 1, "tag_name": "v1" }]));
+                if seen.target.contains("&page=2") { page } else { page.with("link", next) }
+            }
+            _ => Reply::status(404),
+        }
+    })
+    .await;
+    for base in ["api/v3", "api/v3/"] {
+        let (config, _) = config(&server.base.join(base).unwrap());
+        let github = GitHubBackend::new(config).unwrap();
+        assert_eq!(github.viewer().await.unwrap(), "jane");
+        assert_eq!(github.releases(&slug(), 10).await.unwrap().len(), 2);
+        assert_eq!(github.query("{ viewer { login } }", "a test").await.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
 async fn renamed_repositories_are_followed_at_home_only() {
     let server = Server::start(|seen, _| {
         let host = seen.header("host").unwrap();

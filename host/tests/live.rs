@@ -1,0 +1,355 @@
+//! Live runs: the real binary, process after process, against a forge in this test. Nothing of the run is left in memory
+//! between two commands; time passes at the forge when the test says so.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use castoff::clock::SimulatedClock;
+use castoff::forge::{Forge, Snapshot, World};
+use castoff::journal::{Event, Journal, Record};
+use castoff::policy::Policy;
+use chrono::TimeDelta;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The most commands that a release may need.
+const MOST: usize = 200;
+
+/// A machine with a release file on it, and a forge.
+struct Place {
+    home: TempDir,
+    forge: Forge,
+    clock: Arc<SimulatedClock>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+/// How a command ended.
+struct Ended {
+    /// None: killed.
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let home = TempDir::new().expect("a temporary folder");
+        let examples =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/csi-sidecar/examples/livenessprobe");
+        for name in ["release.toml", "policy.toml"] {
+            std::fs::copy(examples.join(name), home.path().join(name)).expect("the example can be copied");
+        }
+        let world = std::fs::read_to_string(examples.join("world.toml")).expect("the example has a world");
+        let world = World::from_toml(&world).expect("the world is right");
+        let clock = Arc::new(SimulatedClock::new(world.now.expect("the world has a beginning")));
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let folder = home.path().join("forge");
+        let forge = runtime.block_on(Forge::start(world, &folder, clock.clone())).expect("the forge starts");
+        let place = Self { home, forge, clock, _runtime: runtime };
+        place.share_components();
+        place
+    }
+
+    /// Compiled components are kept in the build directory: they are compiled once for all tests.
+    fn share_components(&self) {
+        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
+        let cache = self.state().join("cache");
+        for folder in [&shared, &cache] {
+            std::fs::create_dir_all(folder).expect("a folder can be made");
+        }
+        std::os::unix::fs::symlink(shared, cache.join("components")).expect("a link can be made");
+    }
+
+    fn state(&self) -> PathBuf {
+        self.home.path().join(".local/state/castoff")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_castoff"));
+        let token = self.forge.token(None).expect("the user has a token");
+        command.args(args).env_clear().env("HOME", self.home.path()).env("GITHUB_TOKEN", token);
+        command.current_dir(self.home.path());
+        command
+    }
+
+    fn castoff(&self, args: &[&str]) -> Ended {
+        Ended::of(&mut self.command(args))
+    }
+
+    /// The same, killed after so many events.
+    fn killed(&self, args: &[&str], events: usize) -> Ended {
+        Ended::of(self.command(args).env("CASTOFF_CRASH_AFTER_EVENT", events.to_string()))
+    }
+
+    /// A run begun here, as far as it goes by itself.
+    fn begin(&self, more: &[&str]) -> (String, Ended) {
+        let args = [&["run", "release.toml", "--forge", self.forge.url()], more].concat();
+        named(self.castoff(&args))
+    }
+
+    fn status(&self, run: &str) -> Value {
+        let ended = self.castoff(&["status", run, "--json"]);
+        serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.shown()))
+    }
+
+    /// Agrees to every open question, as a person who read it.
+    fn approve_all(&self, run: &str) {
+        let status = self.status(run);
+        let steps = status["state"]["steps"].as_object().expect("steps by name").clone();
+        for (step, state) in steps.iter().filter(|(_, step)| step["status"]["kind"] == "asks") {
+            let choice = state["status"]["question"]["choices"][0].as_str().expect("a choice");
+            let ended = self.castoff(&["approve", run, step, "--choice", choice, "--as", "approver"]);
+            assert_eq!(ended.code, Some(0), "{step}: {}", ended.shown());
+        }
+    }
+
+    /// Resumes until the run has ended, killing each process after as many events as `crash` says; how the commands
+    /// ended, in order.
+    fn finish(&self, run: &str, crash: impl Fn(usize) -> Option<usize>) -> Vec<Option<i32>> {
+        let mut codes = Vec::new();
+        while codes.len() < MOST {
+            let ended = match crash(codes.len()) {
+                Some(events) => self.killed(&["resume", run], events),
+                None => self.castoff(&["resume", run]),
+            };
+            codes.push(ended.code);
+            match ended.code {
+                Some(0) => return codes,
+                Some(10) => self.clock.advance(TimeDelta::hours(3)),
+                Some(11) => self.approve_all(run),
+                None => {}
+                Some(_) => panic!("after {codes:?}: {}", ended.shown()),
+            }
+        }
+        panic!("no end after {codes:?}: {}", self.status(run))
+    }
+
+    fn log(&self, run: &str) -> Vec<Record> {
+        let ended = self.castoff(&["log", run, "--json"]);
+        assert_eq!(ended.code, Some(0), "{}", ended.shown());
+        ended.out.lines().map(|line| serde_json::from_str(line).expect("an event a line")).collect()
+    }
+
+    fn journal(&self, run: &str) -> PathBuf {
+        self.state().join("runs").join(run).join("journal.sqlite")
+    }
+
+    fn changes(&self) -> Vec<String> {
+        changes(&self.forge.snapshot().expect("a picture"))
+    }
+}
+
+impl Ended {
+    fn of(command: &mut Command) -> Self {
+        let Output { status, stdout, stderr } = command.output().expect("the binary can be started");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self { code: status.code(), out: text(stdout), err: text(stderr) }
+    }
+
+    fn shown(&self) -> String {
+        format!("exit {:?}\n--- stdout\n{}\n--- stderr\n{}", self.code, self.out, self.err)
+    }
+}
+
+/// The name of a new run is the first line of standard output.
+fn named(ended: Ended) -> (String, Ended) {
+    let name = ended.out.lines().next().unwrap_or_else(|| panic!("no name: {}", ended.shown())).to_owned();
+    (name, ended)
+}
+
+/// What the release leaves in the world, one line a thing: doing something twice makes another line.
+fn changes(snapshot: &Snapshot) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, repository) in &snapshot.repositories {
+        let refs = repository.refs.keys().filter(|name| name.contains("2.17") && !name.contains("pull/"));
+        found.extend(refs.map(|reference| format!("{name} {reference}")));
+        let releases = repository.releases.iter().filter(|release| release.tag.contains("2.17"));
+        found.extend(releases.map(|release| format!("{name} release {}", release.tag)));
+        let pulls = repository.pulls.values().filter(|pull| pull.head.contains("2.17"));
+        found.extend(pulls.map(|pull| {
+            let merged = if pull.merged.is_some() { "merged" } else { "open" };
+            format!("{name} pull {} {merged}, {} comments", pull.head, pull.issue.comments.len())
+        }));
+    }
+    found.sort();
+    found
+}
+
+fn whole_release() -> Vec<String> {
+    let lines = [
+        "kubernetes-csi/docs pull kubernetes-csi:docs-livenessprobe-v2.17.0 merged, 0 comments",
+        "kubernetes-csi/docs refs/heads/docs-livenessprobe-v2.17.0",
+        "kubernetes-csi/livenessprobe pull kubernetes-csi:changelog-v2.17.0 merged, 0 comments",
+        "kubernetes-csi/livenessprobe pull kubernetes-csi:readme-v2.17.0 merged, 0 comments",
+        "kubernetes-csi/livenessprobe refs/heads/changelog-v2.17.0",
+        "kubernetes-csi/livenessprobe refs/heads/readme-v2.17.0",
+        "kubernetes-csi/livenessprobe refs/heads/release-2.17",
+        "kubernetes-csi/livenessprobe refs/tags/v2.17.0",
+        "kubernetes-csi/livenessprobe release v2.17.0",
+        "kubernetes/k8s.io pull kubernetes:promote-livenessprobe-v2.17.0 merged, 0 comments",
+        "kubernetes/k8s.io refs/heads/promote-livenessprobe-v2.17.0",
+    ];
+    lines.map(str::to_owned).to_vec()
+}
+
+#[test]
+fn a_release_from_run_to_the_end() {
+    let place = Place::new();
+    let (run, begun) = place.begin(&[]);
+    assert_eq!(begun.code, Some(11), "{}", begun.shown());
+    assert!(begun.err.trim_end().ends_with(&format!("castoff approve {run} scope")), "{}", begun.shown());
+
+    let status = place.status(&run);
+    assert_eq!(status["verdict"], "asks");
+    assert_eq!(status["exit-code"], 11);
+    assert_eq!(status["next"], format!("castoff approve {run} scope"));
+    assert_eq!(status["state"]["header"]["forge"], place.forge.url());
+    let question = &status["state"]["steps"]["scope"]["status"]["question"];
+    assert!(question["prompt"].as_str().is_some_and(|prompt| prompt.contains("v2.17.0")), "{question}");
+
+    let unanswered = place.castoff(&["resume", &run]);
+    assert_eq!(unanswered.code, Some(11), "{}", unanswered.shown());
+    for wrong in [&["--choice", "perhaps"] as &[_], &[]] {
+        let refused = place.castoff(&[&["approve", &run, "scope"], wrong].concat());
+        assert_eq!(refused.code, Some(2), "{}", refused.shown());
+        assert!(refused.err.contains("offered are: approve"), "{}", refused.shown());
+    }
+    let elsewhere = place.castoff(&["approve", &run, "tag", "--choice", "approve"]);
+    assert_eq!(elsewhere.code, Some(2), "{}", elsewhere.shown());
+    let unchanged = place.status(&run);
+    assert_eq!(unchanged["state"], status["state"], "what is refused leaves nothing");
+
+    let codes = place.finish(&run, |_| None);
+    // Every wait asks to be looked at in minutes, and this test took seconds: resuming looks at once.
+    assert!(codes.contains(&Some(10)) && codes.contains(&Some(11)), "{codes:?}");
+    assert_eq!(place.changes(), whole_release());
+    let again = place.castoff(&["resume", &run]);
+    assert_eq!((again.code, again.out.as_str()), (Some(0), ""), "{}", again.shown());
+    let ended = place.castoff(&["status", &run, "--exit-code"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.shown());
+    assert!(ended.out.contains(&format!("at {}", place.forge.url())), "{}", ended.shown());
+
+    let log = place.log(&run);
+    let by: Vec<&str> = log
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::Answered { answer, .. } => Some(answer.by.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert!(!by.is_empty() && by.iter().all(|by| *by == "approver"), "{by:?}");
+    assert!(matches!(log.last().map(|record| &record.event), Some(Event::Finished)));
+    Journal::open_read_only(place.journal(&run))
+        .and_then(|journal| journal.verify())
+        .expect("a whole journal");
+}
+
+#[test]
+fn a_release_whose_every_process_is_killed() {
+    /// Events until each death: between them, all kinds of moments.
+    const LIVES: [usize; 7] = [2, 3, 8, 4, 13, 5, 21];
+    let place = Place::new();
+    let args = ["run", "release.toml", "--forge", place.forge.url()];
+    let (run, begun) = named(place.killed(&args, 1));
+    assert_eq!(begun.code, None, "{}", begun.shown());
+    let codes = place.finish(&run, |count| Some(LIVES[count % LIVES.len()]));
+    let deaths = codes.iter().filter(|code| code.is_none()).count();
+    assert!(deaths >= 5, "{codes:?}");
+    assert_eq!(place.changes(), whole_release(), "{codes:?}");
+    Journal::open_read_only(place.journal(&run))
+        .and_then(|journal| journal.verify())
+        .expect("a whole journal");
+    let log = place.log(&run);
+    let finished = log.iter().filter(|record| matches!(record.event, Event::Finished)).count();
+    assert_eq!(finished, 1);
+}
+
+#[test]
+fn decisions_of_people() {
+    let place = Place::new();
+    let (run, begun) = place.begin(&["--only", "triage"]);
+    assert_eq!(begun.code, Some(10), "{}", begun.shown());
+    let attempts = |status: &Value| status["state"]["steps"]["triage"]["attempts"].as_u64();
+    assert_eq!(attempts(&place.status(&run)), Some(1));
+
+    let again = place.castoff(&["retry", &run, "triage"]);
+    assert_eq!(again.code, Some(0), "{}", again.shown());
+    assert_eq!(place.status(&run)["state"]["steps"]["triage"]["status"]["kind"], "pending");
+    let resumed = place.castoff(&["resume", &run, "--only", "triage"]);
+    assert_eq!(resumed.code, Some(10), "{}", resumed.shown());
+    assert_eq!(attempts(&place.status(&run)), Some(2));
+
+    let held = Journal::open(place.journal(&run)).expect("nobody holds it");
+    for args in [
+        &["resume", &run] as &[_],
+        &["retry", &run, "triage"],
+        &["skip", &run, "docs", "--reason", "not now"],
+        &["abort", &run, "--reason", "not now"],
+    ] {
+        let ended = place.castoff(args);
+        assert_eq!(ended.code, Some(30), "{args:?}: {}", ended.shown());
+    }
+    drop(held);
+
+    // Arguments, exit code, what is said.
+    let cases = [
+        (&["skip", &run, "docs", "--reason", " "] as &[_], 2, "needs a reason"),
+        (&["skip", &run, "nonsense", "--reason", "x"], 2, "no step"),
+        (&["skip", &run, "triage", "--reason", "x"], 2, "is done"),
+        (&["retry", &run, "scope"], 2, "is pending"),
+        (&["skip", &run, "docs", "--reason", "written by hand", "--as", "ann"], 0, "is skipped"),
+        (&["resume", &run, "--assume", "done"], 2, "it is known what became of it"),
+        (&["abort", &run, "--reason", ""], 2, "needs a reason"),
+        (&["abort", &run, "--reason", "only a trial", "--as", "ann"], 0, "the run is aborted"),
+        (&["resume", &run], 1, "the run has ended"),
+        (&["retry", &run, "triage"], 2, "the run has ended"),
+    ];
+    for (args, code, said) in cases {
+        let ended = place.castoff(args);
+        assert_eq!(ended.code, Some(code), "{args:?}: {}", ended.shown());
+        assert!(ended.err.contains(said), "{args:?}: {}", ended.shown());
+    }
+    let log = place.log(&run);
+    let kept = |wanted: &Event| log.iter().any(|record| record.event == *wanted);
+    let (reason, by) = ("written by hand".to_owned(), "ann".to_owned());
+    assert!(kept(&Event::Skipped { step: "docs".into(), reason, by: by.clone() }));
+    assert!(kept(&Event::Aborted { reason: "only a trial".into(), by }));
+    assert_eq!(place.changes(), Vec::<String>::new(), "nothing was changed");
+}
+
+#[test]
+fn runs_that_do_not_begin() {
+    let place = Place::new();
+    let url = place.forge.url();
+    let release = std::fs::read_to_string(place.home.path().join("release.toml")).expect("the example");
+    let bare = release.replace("policy = \"policy.toml\"\n", "");
+    assert_ne!(bare, release);
+    std::fs::write(place.home.path().join("bare.toml"), bare).expect("a file can be written");
+
+    let denied = place.castoff(&["run", "bare.toml", "--forge", url]);
+    assert_eq!(denied.code, Some(20), "{}", denied.shown());
+    assert!(denied.err.contains("needs a policy"), "{}", denied.shown());
+    let policy = Policy::parse("policy.toml", &denied.out).expect("what is printed is a policy");
+    assert!(policy.grants().iter().any(|grant| grant.plugin == "csi-sidecar"));
+
+    for forge in
+        ["http://ghe.example.org", "ftp://127.0.0.1", "https://ann:secret@ghe.example.org", "nonsense"]
+    {
+        let refused = place.castoff(&["run", "release.toml", "--forge", forge]);
+        assert_eq!(refused.code, Some(2), "{}", refused.shown());
+    }
+    let anonymous =
+        Ended::of(place.command(&["run", "release.toml", "--forge", url]).env_remove("GITHUB_TOKEN"));
+    assert_eq!(anonymous.code, Some(2), "{}", anonymous.shown());
+    assert!(anonymous.err.contains("there is no token for GitHub"), "{}", anonymous.shown());
+    assert_eq!(place.castoff(&["status"]).code, Some(2), "there is no run");
+    assert!(place.forge.requests().is_empty(), "nobody was asked");
+
+    let (run, begun) = place.begin(&["--only", "triage"]);
+    assert_eq!(begun.code, Some(10), "{}", begun.shown());
+    let asked = place.forge.requests().len();
+    let anonymous = Ended::of(place.command(&["resume", &run]).env_remove("GITHUB_TOKEN"));
+    assert_eq!(anonymous.code, Some(2), "{}", anonymous.shown());
+    assert_eq!(place.forge.requests().len(), asked, "without a token nothing is begun");
+}
