@@ -198,6 +198,7 @@ fn a_release_from_run_to_the_end() {
     let place = Place::new();
     let (run, begun) = place.begin(&[]);
     assert_eq!(begun.code, Some(11), "{}", begun.shown());
+    assert!(begun.err.contains(&format!("at {}, not at github.com", place.forge.url())), "{}", begun.shown());
     assert!(begun.err.trim_end().ends_with(&format!("castoff approve {run} scope")), "{}", begun.shown());
 
     let status = place.status(&run);

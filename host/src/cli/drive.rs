@@ -43,8 +43,11 @@ impl Drive<'_> {
         screen.learn(&journal.state()?);
         let instance = Instance::of(journal.state()?.header())?;
         let world = LiveWorld::open(self.app, self.stored, &instance)?;
+        // Whoever types the command wants to know now; what `--watch` does afterwards keeps to the intervals.
+        let mut look = true;
         loop {
-            let (stop, state) = self.once(journal, &screen, &world).await?;
+            let (stop, state) = self.once(journal, &screen, &world, look).await?;
+            look = false;
             let again = stop
                 .next
                 .filter(|_| self.args.watch && matches!(stop.verdict, Verdict::Waiting | Verdict::Asks));
@@ -80,6 +83,7 @@ impl Drive<'_> {
         journal: Journal,
         screen: &Arc<Screen>,
         world: &LiveWorld,
+        look: bool,
     ) -> Result<(Stop, RunState), CommandError> {
         let header = journal.state()?.header().clone();
         let policy = self.stored.policy.clone();
@@ -95,8 +99,8 @@ impl Drive<'_> {
             scratch: self.stored.scratch(),
             parallel: usize::from(self.args.parallel),
             only: self.args.only.clone(),
-        })
-        .looking();
+        });
+        let runner = if look { runner.looking() } else { runner };
         runner.revive(&self.by)?;
         let stop = runner.advance().await;
         if stop.is_err() {

@@ -56,6 +56,9 @@ pub(super) fn announce(app: &App, title: &str, journal: &Journal, json: bool) ->
         app.ui.data(&text::line(&journal.state()?.header().run));
     }
     app.ui.say(&app.ui.talk_paint().bold(&text::line(title)));
+    if let Some(forge) = &journal.state()?.header().forge {
+        app.ui.say(&format!("at {}, not at github.com", text::line(forge)));
+    }
     Ok(())
 }
 

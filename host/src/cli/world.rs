@@ -98,8 +98,14 @@ fn secrets(app: &App, policy: &Policy, stored: &Stored) -> Result<BTreeMap<Strin
 }
 
 fn from_file(name: &str, path: &std::path::Path, stored: &Stored) -> Result<Secret, CommandError> {
-    let folder = std::fs::read_to_string(stored.folder.join(POLICY_FOLDER)).unwrap_or_default();
-    let path = PathBuf::from(folder).join(path);
+    let note = stored.folder.join(POLICY_FOLDER);
+    let path = match path.is_absolute() {
+        true => path.to_owned(),
+        false => {
+            let folder = std::fs::read_to_string(&note).map_err(|error| CommandError::file(&note, &error))?;
+            PathBuf::from(folder).join(path)
+        }
+    };
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let mut wrong = CommandError::file(&path, &error);
         wrong.hints.push(format!("the policy names it as the source of the secret {name}"));
