@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use castoff::clock::SimulatedClock;
-use castoff::forge::{Forge, Snapshot, World};
-use castoff::journal::{Event, Journal, Record};
+use castoff::forge::{Fault, FaultKind, Forge, Snapshot, World};
+use castoff::journal::{EffectResult, Event, Journal, Record};
 use castoff::policy::Policy;
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -264,6 +264,30 @@ fn a_release_whose_every_process_is_killed() {
     let log = place.log(&run);
     let finished = log.iter().filter(|record| matches!(record.event, Event::Finished)).count();
     assert_eq!(finished, 1);
+}
+
+#[test]
+fn a_release_whose_answers_are_lost() {
+    let place = Place::new();
+    let lost = [
+        Fault::on("POST", "*/pulls", FaultKind::LostReply).times(2),
+        Fault::on("POST", "*/pulls", FaultKind::ErrorAfter(502)),
+        Fault::on("POST", "*/releases", FaultKind::LostReply),
+        Fault::on("POST", "*/git-receive-pack", FaultKind::LostReply).after(1).times(2),
+        Fault::on("POST", "*/git-receive-pack", FaultKind::ErrorAfter(500)).after(1),
+    ];
+    let planned = lost.len();
+    lost.into_iter().for_each(|fault| place.forge.inject(fault));
+    let (run, begun) = place.begin(&[]);
+    assert_eq!(begun.code, Some(11), "{}", begun.shown());
+    place.finish(&run, |_| None);
+    assert_eq!(place.changes(), whole_release());
+    let adopted = place.log(&run).into_iter().filter(|record| {
+        let found = |result: &EffectResult| matches!(result, EffectResult::Adopted { .. });
+        matches!(&record.event, Event::Outcome { result, .. } if found(result))
+    });
+    let adopted = adopted.count();
+    assert!(adopted >= planned, "{adopted} effects were found to be there although no answer came");
 }
 
 #[test]
