@@ -114,7 +114,7 @@ pub struct Rehearsal {
 #[derive(Debug)]
 pub enum Played {
     /// As far as it goes.
-    Through(RunState),
+    Through(Box<RunState>),
     /// The injected crash came.
     Killed,
 }
@@ -188,7 +188,7 @@ impl Rehearsal {
             only: Vec::new(),
         });
         match self.stage.play(&runner).await {
-            Ok(_) => Ok(Played::Through(runner.state())),
+            Ok(_) => Ok(Played::Through(Box::new(runner.state()))),
             Err(RehearsalError::Run(RunError::Journal(JournalError::Killed))) => Ok(Played::Killed),
             Err(error) => Err(error.to_string()),
         }

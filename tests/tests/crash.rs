@@ -28,7 +28,7 @@ async fn uninterrupted(example: &Example) -> (Rehearsal, Snapshot, RunState, u64
         state.steps().map(|step| format!("{}: {:?}", step.node.id, step.status)).collect();
     assert_eq!(state.verdict(), Verdict::Finished, "{told:#?}");
     let (snapshot, events) = (run.snapshot().expect("a picture"), run.verify().expect("a whole journal"));
-    (run, snapshot, state, events)
+    (run, snapshot, *state, events)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

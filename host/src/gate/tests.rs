@@ -118,6 +118,13 @@ fn operation(function: &str, needs: Vec<Need>) -> Operation {
 type Looks = Vec<Result<Probe<u32>, CapabilityError>>;
 type Deeds = Vec<Result<u32, CapabilityError>>;
 
+/// A name, what the journal knows, what looking and doing answer, the result, and what is written.
+type Way = (&'static str, Recorded, Looks, Deeds, Option<u32>, &'static [&'static str]);
+
+/// What the journal knows, what sending answers (none: it may not be sent), the result, and what is written.
+type Blind =
+    (Recorded, Option<Result<u32, CapabilityError>>, Result<u32, &'static str>, &'static [&'static str]);
+
 /// Plays an `ensure` whose probes and performances answer as given; returns its result, how often it was performed, and
 /// what was written.
 async fn ensure(known: Recorded, looks: Looks, deeds: Deeds) -> (CallResult<u32>, usize, Vec<String>) {
@@ -145,7 +152,7 @@ async fn every_way_an_effect_can_go() {
     use Probe::{Absent, Present};
     let refused = || CapabilityError::Forbidden { what: "no".into() };
     let clash = || CapabilityError::conflict("another");
-    let cases: Vec<(&str, Recorded, Looks, Deeds, Option<u32>, &[&str])> = vec![
+    let cases: Vec<Way> = vec![
         ("done", Recorded::Nothing, vec![Ok(Absent)], vec![Ok(1)], Some(1), &["intent Ensure", "done"]),
         ("there already", Recorded::Nothing, vec![Ok(Present(7))], vec![], Some(7), &[]),
         (
@@ -219,7 +226,7 @@ async fn every_way_an_effect_can_go() {
 
 #[tokio::test]
 async fn a_blind_effect_happens_at_most_once() {
-    let cases: Vec<(Recorded, Option<Result<u32, CapabilityError>>, Result<u32, &str>, &[&str])> = vec![
+    let cases: Vec<Blind> = vec![
         (Recorded::Nothing, Some(Ok(1)), Ok(1), &["intent Once", "done"]),
         (Recorded::Nothing, Some(Err(lost())), Err("outcome unknown"), &["intent Once", "unknown"]),
         (
