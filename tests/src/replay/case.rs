@@ -50,7 +50,44 @@ pub enum Judge {
     MustRefuse,
 }
 
-/// `case.json`.
+/// The part of `case.json` that every kind has in common, read before anything is known of the kind.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Head {
+    /// Its name.
+    pub id: String,
+    /// The plugin it is for.
+    pub process: String,
+    /// Its kind.
+    pub kind: String,
+    /// `owner/name`.
+    pub repo: String,
+    /// What is released: a version, several, or none.
+    pub version: Value,
+}
+
+impl Head {
+    /// Reads the head of a case folder.
+    ///
+    /// # Errors
+    /// What is missing or misspelt.
+    pub fn read(folder: &Path) -> Result<Self> {
+        json(&folder.join("case.json"))
+    }
+
+    /// The line's head: id, kind, repository and version.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let version = match &self.version {
+            Value::Null => String::new(),
+            Value::String(text) => text.chars().take(60).collect(),
+            other => other.to_string().chars().take(60).collect(),
+        };
+        format!("{} {} {} {version}", self.id, self.kind, self.repo).trim_end().to_owned()
+    }
+}
+
+/// `case.json` of a kind that there is.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Data {
@@ -216,13 +253,6 @@ impl Case {
         Ok(Self { folder: folder.to_owned(), data, world })
     }
 
-    /// The line's head: id, kind, repository and version.
-    #[must_use]
-    pub fn title(&self) -> String {
-        let version: String = self.data.version.chars().take(60).collect();
-        format!("{} {} {} {version}", self.data.id, self.data.kind, self.data.repo).trim_end().to_owned()
-    }
-
     /// A tree of the case: `base`, `target`, `expected`, `since`; empty when there is none.
     ///
     /// # Errors
@@ -311,4 +341,22 @@ fn walk(folder: &Path, prefix: &str, tree: &mut Tree) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_whatever_the_rest_looks_like() {
+        let versions = [r#""v1.2.3""#, r#"["v1.2.3", "v1.3.0"]"#, "null", r#"{"a": 1}"#];
+        let titles = versions.map(|version| {
+            let text = format!(r#"{{"id": "X1", "kind": "k", "repo": "o/r", "version": {version}, "base": null, "judge": "new"}}"#);
+            serde_json::from_str::<Head>(&text).map(|head| head.title()).unwrap_or_default()
+        });
+        assert_eq!(
+            titles,
+            ["X1 k o/r v1.2.3", r#"X1 k o/r ["v1.2.3","v1.3.0"]"#, "X1 k o/r", r#"X1 k o/r {"a":1}"#]
+        );
+    }
 }

@@ -78,10 +78,10 @@ const ALL: &[Kind] = &[
     subtree::KIND,
 ];
 
-/// The kind of a case.
+/// The kind of that name.
 #[must_use]
-pub fn of(case: &Case) -> Option<&'static Kind> {
-    ALL.iter().find(|kind| kind.names.contains(&case.data.kind.as_str()))
+pub fn named(name: &str) -> Option<&'static Kind> {
+    ALL.iter().find(|kind| kind.names.contains(&name))
 }
 
 /// The files after the change as they should be: `expected/` over `target/`, over what did not change.
