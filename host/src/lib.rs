@@ -11,6 +11,7 @@ pub mod function;
 pub mod gate;
 pub mod journal;
 pub mod operation;
+pub mod plan;
 pub mod policy;
 pub mod rehearsal;
 pub mod release;

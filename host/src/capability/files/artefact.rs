@@ -1,8 +1,10 @@
 //! The artefacts of a run: documents for people, each whole or not there at all.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
@@ -50,6 +52,7 @@ pub struct Artefacts {
     limits: ArtefactLimits,
     directory: Dir,
     partial: AtomicU64,
+    published: Mutex<BTreeMap<String, Published>>,
 }
 
 impl Artefacts {
@@ -63,7 +66,7 @@ impl Artefacts {
         };
         std::fs::create_dir_all(path).map_err(refused)?;
         let directory = Dir::open_ambient_dir(path, ambient_authority()).map_err(refused)?;
-        Ok(Self { limits, directory, partial: AtomicU64::new(0) })
+        Ok(Self { limits, directory, partial: AtomicU64::new(0), published: Mutex::default() })
     }
 
     /// What publishing these bytes would record. Touches nothing: plans use it.
@@ -104,7 +107,15 @@ impl Artefacts {
             let _ = self.directory.remove_file(&partial);
             return Err(failed(name, &error));
         }
+        let mut all = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(published.name.clone(), published.clone());
         Ok(published)
+    }
+
+    /// What was published through this value since it was opened, sorted by name, each as it was published last.
+    #[must_use]
+    pub fn published(&self) -> Vec<Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Looks whether the artefact is there with this digest.

@@ -10,6 +10,7 @@ use super::{Probe, Result, Slug};
 mod backend;
 mod wit;
 
+pub(crate) use backend::check_reference;
 pub use backend::{Credential, GitBackend, GitConfig, TimeLimits};
 
 /// A commit.
@@ -233,8 +234,48 @@ pub trait Git: Send + Sync {
         time: i64,
     ) -> Result<String>;
 
+    /// Merges `theirs` into `ours` in the local copy and returns the id of the resulting tree. With `base`, what lies
+    /// between that commit and `theirs` is put on top of `ours` (a cherry-pick, when `base` is its parent); without,
+    /// the best common ancestors are the base. [`super::CapabilityError::Conflict`] lists the paths both sides change.
+    async fn merge_trees(
+        &self,
+        repository: &Slug,
+        base: Option<&str>,
+        ours: &str,
+        theirs: &str,
+    ) -> Result<String>;
+
+    /// Builds the commit that merges `theirs` into `ours` in the local copy, a content conflict being a
+    /// [`super::CapabilityError::Conflict`] that lists the paths.
+    async fn merge(
+        &self,
+        repository: &Slug,
+        (ours, theirs): (&str, &str),
+        message: &str,
+        identity: &Identity,
+        time: i64,
+    ) -> Result<Commit> {
+        let tree = self.merge_trees(repository, None, ours, theirs).await?;
+        let spec = CommitSpec {
+            parents: vec![ours.to_owned(), theirs.to_owned()],
+            changes: vec![Change::Graft { path: String::new(), tree }],
+            message: message.to_owned(),
+            identity: identity.clone(),
+            time,
+        };
+        self.build_commit(repository, &spec).await
+    }
+
+    /// Makes a commit of one local copy, with all it reaches, available in the local copy of another repository.
+    /// Touches no remote.
+    async fn share(&self, from: &Slug, to: &Slug, commit: &str) -> Result<()>;
+
     /// What the remote holds for these full ref names right now (asks the remote): name, object, commit behind it.
     async fn remote_references(&self, repository: &Slug, names: &[String]) -> Result<Vec<Reference>>;
+
+    /// Refuses updates that could never be pushed, whatever the remote holds: wrong names and ids, objects that the
+    /// local copy lacks or that a ref of the kind cannot name. Asks no remote.
+    async fn check_updates(&self, repository: &Slug, updates: &[RefUpdate]) -> Result<()>;
 
     /// Pushes all updates in one atomic push. A ref the remote refuses makes the whole push a
     /// [`super::CapabilityError::Conflict`] (or `Forbidden`) naming the ref and the remote's words; a lost

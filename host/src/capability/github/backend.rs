@@ -95,7 +95,7 @@ pub(super) fn repository_path(repository: &Slug, rest: &str) -> String {
 
 /// A path segment, percent-encoded. Segments that a URL parser would resolve are refused: `..` in a tag name must
 /// not lead to another endpoint.
-pub(super) fn segment(text: &str) -> Result<String> {
+pub(crate) fn segment(text: &str) -> Result<String> {
     if text.is_empty() || text == "." || text == ".." || text.chars().any(char::is_control) {
         return Err(CapabilityError::invalid(format!("{text:?} is no name")));
     }
@@ -127,13 +127,13 @@ pub(super) fn query(pairs: &[(&str, &str)]) -> String {
 }
 
 /// Texts compare as GitHub keeps them: without regard to line ends and to space at the end.
-pub(super) fn same_text(left: &str, right: &str) -> bool {
+pub(crate) fn same_text(left: &str, right: &str) -> bool {
     let plain = |text: &str| text.replace("\r\n", "\n").trim_end().to_owned();
     plain(left) == plain(right)
 }
 
 /// Labels that are asked for and not there; GitHub compares them without case.
-pub(super) fn missing_labels(asked: &[String], there: &[String]) -> Vec<String> {
+pub(crate) fn missing_labels(asked: &[String], there: &[String]) -> Vec<String> {
     asked.iter().filter(|label| !there.iter().any(|t| t.eq_ignore_ascii_case(label))).cloned().collect()
 }
 

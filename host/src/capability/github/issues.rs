@@ -11,9 +11,10 @@ use crate::capability::{CapabilityError, Probe, Result, Slug};
 
 /// Newest issues looked through before GitHub's search is asked for older ones. Search lags behind by seconds to
 /// minutes, which does not matter for an issue that a thousand others have followed.
-const LISTED: usize = 1000;
+pub(crate) const LISTED: usize = 1000;
 
-fn check_marker(marker: &str, body: &str) -> Result<()> {
+/// A body that lacks its marker would never be found again.
+pub(crate) fn check_marker(marker: &str, body: &str) -> Result<()> {
     if marker.trim().is_empty() || !body.contains(marker) {
         return Err(CapabilityError::invalid(
             "the body must contain its marker, or it would never be found again",
@@ -22,7 +23,8 @@ fn check_marker(marker: &str, body: &str) -> Result<()> {
     Ok(())
 }
 
-fn reads_as(issue: &Issue, spec: &IssueSpec) -> bool {
+/// Whether an issue reads as the spec says.
+pub(crate) fn reads_as(issue: &Issue, spec: &IssueSpec) -> bool {
     issue.title.trim() == spec.title.trim()
         && same_text(&issue.body, &spec.body)
         && issue.open == spec.open

@@ -8,11 +8,11 @@ mod cache;
 mod checks;
 mod fault;
 mod graphql;
-mod issues;
+pub(crate) mod issues;
 mod limits;
 mod models;
-mod pulls;
-mod releases;
+pub(crate) mod pulls;
+pub(crate) mod releases;
 mod transport;
 mod wit;
 
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Probe, Result, Slug};
 pub use backend::{GitHubBackend, GitHubConfig};
+pub(crate) use backend::{missing_labels, same_text, segment};
 
 /// Whether a pull request is open, and how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

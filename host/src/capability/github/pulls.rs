@@ -10,12 +10,12 @@ use super::{MergeMethod, PullFilter, PullRequest, PullSpec, PullState};
 use crate::capability::{CapabilityError, Probe, Result, Slug};
 
 /// `owner` and branch of a head: a bare branch is the repository's own.
-fn head_of<'a>(repository: &'a Slug, head: &'a str) -> (&'a str, &'a str) {
+pub(crate) fn head_of<'a>(repository: &'a Slug, head: &'a str) -> (&'a str, &'a str) {
     head.split_once(':').unwrap_or((repository.owner(), head))
 }
 
 /// Whether an open pull request reads as the spec says.
-fn reads_as(pull: &PullRequest, spec: &PullSpec) -> bool {
+pub(crate) fn reads_as(pull: &PullRequest, spec: &PullSpec) -> bool {
     pull.title.trim() == spec.title.trim()
         && same_text(&pull.body, &spec.body)
         && missing_labels(&spec.labels, &pull.labels).is_empty()

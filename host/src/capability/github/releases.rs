@@ -19,7 +19,7 @@ const DEEPEST_TAG: u32 = 5;
 const EMBEDDED_ASSETS: usize = 100;
 
 /// GitHub puts a dot in place of a space in the name of a file.
-fn stored_name(name: &str) -> String {
+pub(crate) fn stored_name(name: &str) -> String {
     name.replace(' ', ".")
 }
 
@@ -53,7 +53,8 @@ fn texts_fit(release: &RawRelease, spec: &ReleaseSpec) -> bool {
         && release.prerelease == spec.prerelease
 }
 
-fn check(spec: &ReleaseSpec) -> Result<()> {
+/// Refuses a release without a tag, or with two files of one name.
+pub(crate) fn check(spec: &ReleaseSpec) -> Result<()> {
     let mut names = BTreeSet::new();
     for asset in &spec.assets {
         if asset.name.is_empty() || !names.insert(stored_name(&asset.name)) {

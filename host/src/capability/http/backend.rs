@@ -328,6 +328,14 @@ impl Hop {
     }
 }
 
+/// Refuses a request that would not leave the host: its form, its secrets, the policy. Sends nothing.
+pub(crate) fn check(request: &Request, secrets: &BTreeMap<String, Secret>, decide: Decide<'_>) -> Result<()> {
+    let method = method_of(&request.method)?;
+    Lines::new(&request.headers, secrets)?;
+    check_form(&request.url)?;
+    decide(method.as_str(), &request.url).map_err(|why| CapabilityError::Forbidden { what: why })
+}
+
 fn check_form(url: &Url) -> Result<()> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(CapabilityError::invalid(format!("{}: only http and https are spoken", url.scheme())));

@@ -17,6 +17,7 @@ use url::Url;
 
 use super::{Result, Secret};
 pub use address::is_public;
+pub(crate) use backend::check;
 pub use backend::{HttpBackend, HttpConfig};
 
 /// A header value: text, or text around a secret.

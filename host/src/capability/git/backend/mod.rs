@@ -5,6 +5,7 @@
 //! objects built there stay invisible until [`super::Git::push`] sends them.
 
 mod build;
+mod merge;
 mod mirror;
 mod name;
 mod object;
@@ -180,6 +181,11 @@ where
         .map_err(|error| CapabilityError::unavailable(format!("a git worker died: {error}")))?
 }
 
+/// Refuses what is no full name of a branch or tag.
+pub(crate) fn check_reference(name: &str) -> Result<()> {
+    name::reference(name)
+}
+
 /// An error of libgit2 on the mirror: always before anything left the host.
 fn local(error: &git2::Error) -> CapabilityError {
     CapabilityError::unavailable(format!("local copy: {}", error.message()))
@@ -320,13 +326,33 @@ impl Git for GitBackend {
         remote::references(&self.shared, repository, names).await
     }
 
+    async fn check_updates(&self, repository: &Slug, updates: &[RefUpdate]) -> Result<()> {
+        push::check(updates)?;
+        let wanted = updates.to_vec();
+        self.on_mirror(repository, move |mirror| push::check_objects(mirror, &wanted)).await
+    }
+
+    async fn merge_trees(
+        &self,
+        repository: &Slug,
+        base: Option<&str>,
+        ours: &str,
+        theirs: &str,
+    ) -> Result<String> {
+        let (base, ours, theirs) = (base.map(str::to_owned), ours.to_owned(), theirs.to_owned());
+        self.on_mirror(repository, move |mirror| merge::trees(mirror, base.as_deref(), &ours, &theirs)).await
+    }
+
+    async fn share(&self, from: &Slug, to: &Slug, commit: &str) -> Result<()> {
+        let (target, path, commit) = (to.clone(), self.mirror(to), commit.to_owned());
+        self.on_mirror(from, move |from| merge::share(from, &mirror::open(&path, &target)?, &commit)).await
+    }
+
     async fn push(&self, repository: &Slug, updates: &[RefUpdate]) -> Result<()> {
         if updates.is_empty() {
             return Ok(());
         }
-        push::check(updates)?;
-        let wanted = updates.to_vec();
-        self.on_mirror(repository, move |mirror| push::check_objects(mirror, &wanted)).await?;
+        self.check_updates(repository, updates).await?;
         push::push(&self.shared, &self.mirror(repository), repository, updates).await
     }
 }

@@ -1,0 +1,3 @@
+//! What a run would do, known before it does it.
+
+pub mod overlay;
