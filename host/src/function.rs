@@ -50,6 +50,35 @@ impl Function {
         let name = self.name.rsplit('.').next().unwrap_or(self.name);
         format!("{package}.{name}")
     }
+
+    /// Whether what a call did can be taken back by hand: a branch deleted, a pull request closed, a comment edited. A
+    /// published tag or release and a message that was sent cannot.
+    #[must_use]
+    pub fn is_reversible(&self, request: &serde_json::Value) -> bool {
+        match self.short().as_str() {
+            "git.ensure-refs" => names(request).all(|name| !name.starts_with("refs/tags/")),
+            "github.ensure-release" => request["draft"] == true,
+            "git.ensure-tag" | "github.merge-pull-request" => false,
+            _ => self.class != Class::Once,
+        }
+    }
+}
+
+fn names(request: &serde_json::Value) -> impl Iterator<Item = &str> {
+    request["refs"].as_array().into_iter().flatten().filter_map(|wanted| wanted["name"].as_str())
+}
+
+/// Requests that an effect takes when nothing goes wrong, its probe not counted: for estimates.
+#[must_use]
+pub fn requests(short: &str) -> u64 {
+    match short {
+        "files.publish" => 0,
+        // Draft, publish; and looking for the tag.
+        "github.ensure-release" => 3,
+        // Opening and labels.
+        "github.ensure-pull-request" | "github.ensure-issue" => 2,
+        _ => 1,
+    }
 }
 
 const fn function(interface: &'static str, name: &'static str, class: Class) -> Function {

@@ -1,5 +1,7 @@
 //! What a plugin is about to do, in the words that policy, plan and journal share.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -115,9 +117,32 @@ pub struct Operation {
     pub summary: String,
     /// The arguments in a canonical form, without secrets; its digest identifies the call within the step.
     pub request: serde_json::Value,
+    /// Texts of which the request only holds a digest, by their key there: a plan shows them, the journal does not keep
+    /// them.
+    #[serde(skip)]
+    pub texts: BTreeMap<String, String>,
 }
 
 impl Operation {
+    /// The request with its long texts in full, as a plan shows it.
+    #[must_use]
+    pub fn shown(&self) -> serde_json::Value {
+        let mut shown = self.request.clone();
+        if let serde_json::Value::Object(fields) = &mut shown {
+            for (key, text) in &self.texts {
+                fields.insert(key.clone(), serde_json::Value::String(text.clone()));
+            }
+        }
+        shown
+    }
+
+    /// The same operation with a text in full.
+    #[must_use]
+    pub fn with_text(mut self, key: &str, text: &str) -> Self {
+        self.texts.insert(key.to_owned(), text.to_owned());
+        self
+    }
+
     /// SHA-256 over function and request, 64 hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> String {

@@ -4,7 +4,8 @@
 //! <state>/cache/components/     compiled components
 //! <state>/git/                  local copies of remote repositories
 //! <state>/plugins/<digest>.wasm components that runs depend on
-//! <state>/runs/<run>/           journal.sqlite, release.toml, policy.toml, artefacts/, scratch/
+//! <state>/plans/<digest>.json   plans that were shown
+//! <state>/runs/<run>/           journal.sqlite, release.toml, policy.toml, plans/, artefacts/, scratch/
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::capability::files::{ArtefactLimits, Artefacts};
 use crate::embedded;
 use crate::engine::{Engine, Graph, LoadError, Plugin, StepFault};
 use crate::journal::{FORMAT, Header, Identity, Journal, JournalError, PluginIdentity, World};
+use crate::plan::Plan;
 use crate::policy::{Grants, Policy, PolicyError, Scope};
 use crate::release::{ReleaseFile, SourceError};
 
@@ -72,6 +74,17 @@ pub enum SiteError {
     /// The journal cannot be made or opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// There is no such plan.
+    #[error("there is no plan {0:?}")]
+    NoPlan(String),
+    /// A plan was changed after it was made.
+    #[error("{}: this is no plan as castoff wrote it: {why}", path.display())]
+    PlanEdited {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        why: String,
+    },
     /// There is no such run.
     #[error("there is no run {name:?}")]
     NoRun {
@@ -102,6 +115,37 @@ pub struct Prepared {
     pub inputs: serde_json::Value,
     /// The steps.
     pub graph: Graph,
+}
+
+impl Prepared {
+    /// What a run of it is.
+    #[must_use]
+    pub fn header(&self, begin: &Beginning) -> Header {
+        let manifest = self.plugin.manifest();
+        Header {
+            format: FORMAT,
+            run: begin.run.clone(),
+            release: self.release.name.clone().unwrap_or_else(|| self.graph.title.clone()),
+            title: self.graph.title.clone(),
+            plugin: PluginIdentity {
+                name: manifest.name.clone(),
+                version: manifest.plugin_version.clone(),
+                digest: self.plugin.digest().to_owned(),
+            },
+            policy: self.policy.as_ref().map(|policy| policy.digest().to_owned()),
+            plan: begin.plan.clone(),
+            process: self.release.process.clone(),
+            profile: self.profile.clone(),
+            inputs: self.inputs.clone(),
+            graph: self.graph.steps.clone(),
+            pinned: begin.pinned,
+            identity: begin.identity.clone(),
+            world: begin.world,
+            forge: begin.forge.clone(),
+            started_by: begin.started_by.clone(),
+            confirm: begin.confirm,
+        }
+    }
 }
 
 /// A run on disk.
@@ -218,29 +262,7 @@ impl Site {
             keep("policy.toml", policy.text())?;
         }
         self.keep_component(prepared)?;
-        let manifest = prepared.plugin.manifest();
-        let header = Header {
-            format: FORMAT,
-            run: begin.run.clone(),
-            release: prepared.release.name.clone().unwrap_or_else(|| prepared.graph.title.clone()),
-            title: prepared.graph.title.clone(),
-            plugin: PluginIdentity {
-                name: manifest.name.clone(),
-                version: manifest.plugin_version.clone(),
-                digest: prepared.plugin.digest().to_owned(),
-            },
-            policy: prepared.policy.as_ref().map(|policy| policy.digest().to_owned()),
-            plan: None,
-            process: prepared.release.process.clone(),
-            profile: prepared.profile.clone(),
-            inputs: prepared.inputs.clone(),
-            graph: prepared.graph.steps.clone(),
-            pinned: begin.pinned,
-            identity: begin.identity,
-            world: begin.world,
-            forge: begin.forge,
-            started_by: begin.started_by,
-        };
+        let header = prepared.header(&begin);
         let journal = Journal::create(folder.join("journal.sqlite"), header, begin.pinned)?;
         let stored = Stored { name: begin.run, folder, policy: prepared.policy.clone() };
         Ok((stored, journal))
@@ -274,6 +296,37 @@ impl Site {
             return Err(SiteError::File { path, why });
         }
         Ok(plugin)
+    }
+
+    /// Keeps a plan, so that it can be named by its digest.
+    ///
+    /// # Errors
+    /// [`SiteError::File`].
+    pub fn keep_plan(&self, plan: &Plan) -> Result<PathBuf, SiteError> {
+        write_plan(&self.state.join("plans"), plan)
+    }
+
+    /// A plan by its digest (or eight or more digits of its beginning), or by the path of its file.
+    ///
+    /// # Errors
+    /// [`SiteError::NoPlan`], [`SiteError::PlanEdited`], [`SiteError::File`].
+    pub fn find_plan(&self, name: &str) -> Result<Plan, SiteError> {
+        let hex = name.strip_prefix("sha256:").unwrap_or(name);
+        let is_digest = hex.len() >= 8 && hex.len() <= 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        if !is_digest {
+            let path = Path::new(name);
+            return if path.is_file() { read_plan(path) } else { Err(SiteError::NoPlan(name.into())) };
+        }
+        let entries = std::fs::read_dir(self.state.join("plans")).into_iter().flatten();
+        let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+        let begins = |path: &PathBuf| {
+            path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem.starts_with(hex))
+        };
+        let found: Vec<PathBuf> = paths.filter(begins).collect();
+        match found.as_slice() {
+            [only] => read_plan(only),
+            _ => Err(SiteError::NoPlan(name.into())),
+        }
     }
 
     /// Finds a run by name, by an unambiguous beginning of it, or `@latest`.
@@ -318,6 +371,7 @@ impl Site {
 }
 
 /// What is pinned when a run begins.
+#[derive(Debug, Clone)]
 pub struct Beginning {
     /// Its name.
     pub run: String,
@@ -329,8 +383,12 @@ pub struct Beginning {
     pub world: World,
     /// Address of the GitHub that a live run acts on, when it is not github.com.
     pub forge: Option<String>,
-    /// Who started it.
+    /// Who starts it.
     pub started_by: String,
+    /// Digest of the plan it is held to.
+    pub plan: Option<String>,
+    /// Whether a person confirms each step that cannot be undone.
+    pub confirm: bool,
 }
 
 impl Stored {
@@ -360,6 +418,27 @@ impl Stored {
             .map_err(|error| SiteError::File { path, why: error.to_string() })
     }
 
+    /// Keeps a copy of a plan that the run is held to.
+    ///
+    /// # Errors
+    /// [`SiteError::File`].
+    pub fn keep_plan(&self, plan: &Plan) -> Result<(), SiteError> {
+        write_plan(&self.folder.join("plans"), plan).map(drop)
+    }
+
+    /// The plan that the run is held to.
+    ///
+    /// # Errors
+    /// [`SiteError::File`] when its copy is gone, [`SiteError::PlanEdited`] when it is another one.
+    pub fn plan(&self, digest: &str) -> Result<Plan, SiteError> {
+        let path = plan_path(&self.folder.join("plans"), digest);
+        let plan = read_plan(&path)?;
+        if plan.digest != digest {
+            return Err(SiteError::PlanEdited { path, why: format!("the run is held to {digest}") });
+        }
+        Ok(plan)
+    }
+
     /// Where steps have their scratch directories.
     #[must_use]
     pub fn scratch(&self) -> PathBuf {
@@ -387,6 +466,26 @@ pub fn grants(
             }
         }
     })
+}
+
+fn plan_path(folder: &Path, digest: &str) -> PathBuf {
+    folder.join(format!("{}.json", digest.trim_start_matches("sha256:")))
+}
+
+fn write_plan(folder: &Path, plan: &Plan) -> Result<PathBuf, SiteError> {
+    make(folder)?;
+    let path = plan_path(folder, &plan.digest);
+    let text = serde_json::to_vec_pretty(plan)
+        .map_err(|error| SiteError::File { path: path.clone(), why: error.to_string() })?;
+    write(&path, &text)?;
+    Ok(path)
+}
+
+/// Reads a plan and checks that nobody changed it.
+fn read_plan(path: &Path) -> Result<Plan, SiteError> {
+    let edited = |why: String| SiteError::PlanEdited { path: path.to_owned(), why };
+    let plan: Plan = serde_json::from_slice(&read(path)?).map_err(|error| edited(error.to_string()))?;
+    if plan.is_whole() { Ok(plan) } else { Err(edited("its digest is not the one it names".into())) }
 }
 
 /// A name for a run: what is released, when, and what makes it differ from others of that second.

@@ -102,6 +102,7 @@ fn header(name: &str) -> Header {
         world: World::Live,
         forge: None,
         started_by: "jane".into(),
+        confirm: false,
     }
 }
 

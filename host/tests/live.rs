@@ -110,8 +110,8 @@ impl Place {
         let mut codes = Vec::new();
         while codes.len() < MOST {
             let ended = match crash(codes.len()) {
-                Some(events) => self.killed(&["resume", run], events),
-                None => self.castoff(&["resume", run]),
+                Some(events) => self.killed(&["resume", run, "--confirm", "v2.17.0"], events),
+                None => self.castoff(&["resume", run, "--confirm", "v2.17.0"]),
             };
             codes.push(ended.code);
             match ended.code {

@@ -71,6 +71,7 @@ fn gate(c: &mut Criterion) {
     let artefacts = stored.artefacts().expect("a folder");
     let world = theatre.stage.capabilities(&theatre.site.git_cache(), artefacts, None).expect("back ends");
     let gate = Gate::new(GateParts {
+        hold: None,
         run: "bench".into(),
         step: "act".into(),
         grants,

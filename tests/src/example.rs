@@ -10,9 +10,10 @@ use castoff::gate::{CallLimits, Watcher};
 use castoff::journal::{
     self, Event, Header, Identity, Journal, JournalError, Level, Record, RunState, Status,
 };
+use castoff::plan::{Held, Origin, Plan, PlanParts};
 use castoff::policy::Grants;
 use castoff::rehearsal::{RehearsalError, Stage};
-use castoff::run::{Ledger, RunError, Runner, RunnerParts};
+use castoff::run::{Ledger, RunError, Runner, RunnerParts, UNPLANNED};
 use castoff::site::{Beginning, Prepared, Site, Stored, grants};
 use tempfile::TempDir;
 
@@ -80,6 +81,8 @@ impl Example {
             world: journal::World::Rehearsal,
             forge: None,
             started_by: login,
+            plan: None,
+            confirm: false,
         };
         let site = Site::new(folder.path().join("state"), self.engine.clone());
         let (stored, journal) = site.create(&self.prepared, begin).map_err(said)?;
@@ -94,6 +97,7 @@ impl Example {
             powers,
             plugin: self.prepared.plugin.clone(),
             journal: Some(journal),
+            plan: None,
             folder,
         })
     }
@@ -107,6 +111,7 @@ pub struct Rehearsal {
     powers: Powers,
     plugin: castoff::engine::Plugin,
     journal: Option<Journal>,
+    plan: Option<Plan>,
     folder: TempDir,
 }
 
@@ -176,6 +181,7 @@ impl Rehearsal {
         let artefacts = self.stored.artefacts().map_err(said)?;
         let policy = self.stored.policy.as_deref();
         let world = self.stage.capabilities(&folder.join("git"), artefacts, policy).map_err(said)?;
+        let held_world = world.clone();
         let runner = Runner::new(RunnerParts {
             ledger,
             plugin: self.plugin.clone(),
@@ -187,10 +193,68 @@ impl Rehearsal {
             parallel: 1,
             only: Vec::new(),
         });
+        let runner = match &self.plan {
+            Some(plan) => {
+                let (ledger, world) = (runner.ledger().clone(), held_world);
+                runner.held(Arc::new(Held::new(plan.clone(), ledger, world)))
+            }
+            None => runner,
+        };
         match self.stage.play(&runner).await {
             Ok(_) => Ok(Played::Through(Box::new(runner.state()))),
             Err(RehearsalError::Run(RunError::Journal(JournalError::Killed))) => Ok(Played::Killed),
             Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Makes a plan from where the run stands, and holds what is played from now on to it.
+    ///
+    /// # Errors
+    /// When the plan cannot be made, or the journal not be written.
+    pub async fn plan(&mut self) -> Result<&Plan> {
+        let journal = match self.journal.take() {
+            Some(journal) => journal,
+            None => self.reopened()?,
+        };
+        let folder = TempDir::new().map_err(said)?;
+        let (copy, base) =
+            castoff::plan::copied(&journal, &folder.path().join("journal.sqlite")).map_err(said)?;
+        let artefacts = self.stored.artefacts().map_err(said)?;
+        let policy = self.stored.policy.as_deref();
+        let git = self.folder.path().join("git");
+        let plan = castoff::plan::build(PlanParts {
+            journal: copy,
+            origin: origin(&self.header),
+            base: Some(base),
+            plugin: self.plugin.clone(),
+            grants: self.powers.clone(),
+            live: self.stage.capabilities(&git, artefacts, policy).map_err(said)?,
+            now: castoff::clock::Clock::now(&*self.stage.clock()),
+            pause: self.stage.pause(),
+            limits: CallLimits::default(),
+            scratch: folder.path().join("scratch"),
+        });
+        let plan = plan.await.map_err(said)?;
+        let now = castoff::clock::Clock::now(&*self.stage.clock());
+        let adopted = Event::PlanAdopted { plan: plan.digest.clone(), by: "tester".into() };
+        journal.append(adopted, now).map_err(said)?;
+        let stopped: Vec<String> = journal.with_state(|state| {
+            let unplanned =
+                |status: &Status| matches!(status, Status::Failed { error, .. } if error == UNPLANNED);
+            let stopped = state.steps().filter(|step| unplanned(&step.status));
+            stopped.map(|step| step.node.id.clone()).collect()
+        });
+        for step in stopped {
+            journal.append(Event::Retried { step, by: "tester".into() }, now).map_err(said)?;
+        }
+        self.journal = Some(journal);
+        Ok(self.plan.insert(plan))
+    }
+
+    /// Changes the plan that the run is held to, as somebody might who wants more to be done than was shown.
+    pub fn change_plan(&mut self, change: impl FnOnce(&mut Plan)) {
+        if let Some(plan) = &mut self.plan {
+            change(plan);
         }
     }
 
@@ -226,6 +290,23 @@ impl Rehearsal {
     /// When it cannot be read.
     pub fn events(&self) -> Result<Vec<Record>> {
         self.stored.journal_read_only().and_then(|journal| journal.events()).map_err(said)
+    }
+}
+
+fn origin(header: &Header) -> Origin {
+    Origin {
+        run: header.run.clone(),
+        title: header.title.clone(),
+        release: String::new(),
+        plugin: header.plugin.clone(),
+        policy: header.policy.clone(),
+        process: header.process.clone(),
+        profile: header.profile.clone(),
+        inputs: header.inputs.clone(),
+        pinned: header.pinned,
+        identity: header.identity.clone(),
+        started_by: header.started_by.clone(),
+        forge: header.forge.clone(),
     }
 }
 

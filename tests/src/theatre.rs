@@ -117,6 +117,8 @@ impl Theatre {
             world: Where::Rehearsal,
             forge: None,
             started_by: "tester".into(),
+            plan: None,
+            confirm: false,
         };
         self.site.create(prepared, begin).expect("a run can be created")
     }

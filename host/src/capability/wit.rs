@@ -24,6 +24,11 @@ fn translated(error: CallError) -> Error {
             Error::Denied(wit::Denial { power: denial.power, source: denial.source, hint: denial.hint })
         }
         CallError::Capability(error) => capability(error),
+        CallError::Unplanned(what) => Error::Denied(wit::Denial {
+            power: what,
+            source: "the plan the run is held to".into(),
+            hint: "a new plan would have to show it".into(),
+        }),
         CallError::Unsettled(what) => Error::Unavailable(format!("the outcome is not known: {what}")),
         CallError::Fatal(why) => Error::Cancelled(why),
     }

@@ -147,17 +147,20 @@ fn choice(app: &App, question: &Question, given: Option<String>) -> Result<Strin
     match (given, question.choices.first()) {
         (Some(given), _) => check(given),
         (None, None) => Ok(String::new()),
-        (None, Some(_)) if app.ui.is_interactive() => check(typed(&offered)?),
+        (None, Some(_)) if app.ui.is_interactive() => {
+            check(ask(&format!("your answer ({})", text::line(&offered)))?)
+        }
         (None, Some(first)) => Err(CommandError::usage("an answer is needed")
             .hint(format!("--choice {}", text::line(first)))
             .hint(format!("offered are: {}", text::line(&offered)))),
     }
 }
 
-fn typed(offered: &str) -> Result<String, CommandError> {
+/// Asks the person at the terminal for one line.
+pub(super) fn ask(what: &str) -> Result<String, CommandError> {
     let failed = |error: std::io::Error| CommandError::new(Exit::Failed, format!("the terminal: {error}"));
     let mut err = std::io::stderr().lock();
-    write!(err, "your answer ({}): ", text::line(offered)).and_then(|()| err.flush()).map_err(failed)?;
+    write!(err, "{what}: ").and_then(|()| err.flush()).map_err(failed)?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
     Ok(answer.trim().to_owned())

@@ -42,6 +42,7 @@ pub(crate) enum Color {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Rehearse(RehearseArgs),
+    Plan(PlanArgs),
     Run(RunArgs),
     Status(StatusArgs),
     Log(LogArgs),
@@ -86,6 +87,29 @@ pub(crate) struct RehearseArgs {
     pub(crate) json: bool,
 }
 
+/// Shows what a release would do, without doing it: every effect, every file, the very commits that would be pushed
+///
+/// Reads the world, and lets the effects land in an overlay that later reads see. Takes for granted that people merge
+/// its pull requests and agree at its gates. Where a step waits for what nobody can know yet, the plan ends; the next
+/// one is made from the run. Exit code 0: nothing to do; 12: changes.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The release file; or a run that has begun, to plan what is left of it
+    #[arg(value_name = "FILE|RUN")]
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) start: StartArgs,
+    /// Write the plan to a file, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write the plan as one page of HTML, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Print the plan as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Runs a release in the world
 ///
 /// Prints the name of the run, then goes as far as it can. A run that has to wait for somebody parks: the exit code says
@@ -94,6 +118,18 @@ pub(crate) struct RehearseArgs {
 pub(crate) struct RunArgs {
     /// The release file
     pub(crate) file: PathBuf,
+    /// Do only what this plan shows: its digest, at least eight digits of it, or its file
+    #[arg(long, value_name = "DIGEST", conflicts_with_all = ["confirm", "name"])]
+    pub(crate) plan: Option<String>,
+    #[command(flatten)]
+    pub(crate) start: StartArgs,
+    #[command(flatten)]
+    pub(crate) driving: DrivingArgs,
+}
+
+/// What a release in the world is begun with.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
     /// The policy, instead of the one the release file names
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
@@ -104,8 +140,6 @@ pub(crate) struct RunArgs {
     pub(crate) forge: Option<String>,
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
-    #[command(flatten)]
-    pub(crate) driving: DrivingArgs,
 }
 
 /// In whose name commits and tags are made, instead of `as` in the policy.
@@ -124,6 +158,9 @@ pub(crate) struct DrivingArgs {
     /// Stay and look again when what is waited for may have happened
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Confirm the steps that cannot be undone, by the version that is released
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) confirm: Option<String>,
     /// Only this step and what it needs; may be given more than once
     #[arg(long, value_name = "STEP")]
     pub(crate) only: Vec<String>,
@@ -175,6 +212,9 @@ pub(crate) struct ResumeArgs {
     /// What became of effects nobody can look up
     #[arg(long, value_enum)]
     pub(crate) assume: Option<Assume>,
+    /// Go on with this plan: its digest, at least eight digits of it, or its file
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) plan: Option<String>,
     /// Who says so [default: the run's own identity]
     #[arg(long = "as", value_name = "NAME")]
     pub(crate) person: Option<String>,

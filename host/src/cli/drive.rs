@@ -7,15 +7,18 @@ use castoff::capability::wire::Sleep;
 use castoff::clock::Clock;
 use castoff::engine::{Limits, Plugin};
 use castoff::gate::CallLimits;
-use castoff::journal::{Journal, JournalError, RunState, Status, Verdict};
+use castoff::journal::{Event, Journal, JournalError, RunState, Status, Verdict};
+use castoff::plan::Held;
 use castoff::policy::Policy;
 use castoff::run::{Ledger, Runner, RunnerParts, Stop};
 use castoff::site::{Stored, grants};
 
+use super::approve::ask;
 use super::args::DrivingArgs;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::instance::Instance;
+use super::text::line;
 use super::time::SystemClock;
 use super::ui::Ui;
 use super::watch::Screen;
@@ -101,12 +104,56 @@ impl Drive<'_> {
             only: self.args.only.clone(),
         });
         let runner = if look { runner.looking() } else { runner };
+        let runner = match runner.state().plan() {
+            Some(digest) => {
+                let (plan, ledger) = (self.stored.plan(digest)?, runner.ledger().clone());
+                runner.held(Arc::new(Held::new(plan, ledger, world.capabilities.clone())))
+            }
+            None => runner,
+        };
         runner.revive(&self.by)?;
-        let stop = runner.advance().await;
-        if stop.is_err() {
-            screen.close();
+        loop {
+            let stop = runner.advance().await;
+            if stop.is_err() {
+                screen.close();
+            }
+            let stop = stop?;
+            if !self.confirm(&runner)? {
+                return Ok((stop, runner.state()));
+            }
         }
-        Ok((stop?, runner.state()))
+    }
+
+    /// Asks for the version before steps that cannot be undone. False: nothing is to be confirmed, or nobody is there.
+    fn confirm(&self, runner: &Runner) -> Result<bool, CommandError> {
+        let state = runner.state();
+        let steps: Vec<_> = state.to_confirm().map(|step| step.node.clone()).collect();
+        if steps.is_empty() {
+            return Ok(false);
+        }
+        let version = state.header().version();
+        for step in &steps {
+            self.app.ui.say(&format!("{} cannot be undone: {}", step.id, line(&step.title)));
+        }
+        let typed = match &self.args.confirm {
+            Some(typed) => typed.clone(),
+            None if self.app.ui.is_interactive() && !self.args.json => {
+                ask(&format!("type {} to go on, nothing to stop here", line(version)))?
+            }
+            None => return Ok(false),
+        };
+        if typed.is_empty() {
+            return Ok(false);
+        }
+        if typed != version {
+            return Err(CommandError::usage(format!("{} is not what is released here", line(&typed)))
+                .hint(format!("it is {}", line(version))));
+        }
+        for step in steps {
+            let event = Event::Confirmed { step: step.id, typed: typed.clone(), by: self.by.clone() };
+            runner.ledger().append(event)?;
+        }
+        Ok(true)
     }
 
     fn end(&self, screen: &Screen, world: &LiveWorld, state: &RunState, stop: Stop) -> Exit {

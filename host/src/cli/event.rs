@@ -34,6 +34,9 @@ pub(crate) fn words(event: &Event) -> String {
         Event::Unknown { intent, .. } => format!("nobody knows what became of effect {intent}"),
         Event::Skipped { reason, by, .. } | Event::Aborted { reason, by } => format!("{reason} (by {by})"),
         Event::Retried { by, .. } => format!("by {by}"),
+        Event::Bound { planned, value, .. } => format!("{planned} of the plan is {value}"),
+        Event::PlanAdopted { plan, by } => format!("{plan} by {by}"),
+        Event::Confirmed { typed, by, .. } => format!("{typed} by {by}"),
         Event::Finished => "every step is done or skipped".into(),
         Event::Unrecognised => "an event of a newer version of castoff".into(),
     };

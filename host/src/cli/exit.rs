@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Waiting,
     /// The run waits for a person's answer.
     Asks,
+    /// A plan shows something to do.
+    Changes,
     /// The policy does not allow it.
     Denied,
     /// The world holds something else.
@@ -25,6 +27,10 @@ pub(crate) enum Exit {
     Unknown,
     /// The plugin crashed.
     Fault,
+    /// The plan does not show it.
+    Unplanned,
+    /// The world is not the one that the plan was made for.
+    Moved,
     /// Another process drives the run.
     Held,
     /// The journal is damaged.
@@ -37,16 +43,19 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// All of them, by number.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
         Self::Waiting,
         Self::Asks,
+        Self::Changes,
         Self::Denied,
         Self::Conflict,
         Self::Unknown,
         Self::Fault,
+        Self::Unplanned,
+        Self::Moved,
         Self::Held,
         Self::Damaged,
         Self::Unavailable,
@@ -61,10 +70,13 @@ impl Exit {
             Self::Usage => 2,
             Self::Waiting => 10,
             Self::Asks => 11,
+            Self::Changes => 12,
             Self::Denied => 20,
             Self::Conflict => 21,
             Self::Unknown => 22,
             Self::Fault => 23,
+            Self::Unplanned => 24,
+            Self::Moved => 25,
             Self::Held => 30,
             Self::Damaged => 31,
             Self::Unavailable => 40,
@@ -80,10 +92,13 @@ impl Exit {
             Self::Usage => "usage",
             Self::Waiting => "waiting",
             Self::Asks => "asks",
+            Self::Changes => "changes",
             Self::Denied => "denied",
             Self::Conflict => "conflict",
             Self::Unknown => "unknown",
             Self::Fault => "fault",
+            Self::Unplanned => "unplanned",
+            Self::Moved => "moved",
             Self::Held => "held",
             Self::Damaged => "damaged",
             Self::Unavailable => "unavailable",
@@ -110,8 +125,13 @@ impl Exit {
                  `castoff resume RUN --watch` keeps looking.",
             ),
             Self::Asks => (
-                "The run is parked: a person has to answer.",
-                "`castoff approve RUN` shows the question and takes the answer; then `castoff resume RUN`.",
+                "The run is parked: a person has to answer, or to confirm a step that cannot be undone.",
+                "`castoff approve RUN` shows the question and takes the answer; then `castoff resume RUN`. \
+                 `castoff resume RUN --confirm VERSION` confirms.",
+            ),
+            Self::Changes => (
+                "A plan was made, and there is something to do. Nothing has happened.",
+                "Read the plan, then `castoff run FILE --plan DIGEST` does exactly that.",
             ),
             Self::Denied => (
                 "The policy does not allow what a step wanted, or there is no policy. The call was not made.",
@@ -130,6 +150,16 @@ impl Exit {
             Self::Fault => (
                 "The plugin crashed or ran into a limit. It was contained; only its step is affected.",
                 "This is a bug of the plugin: report it with `castoff log RUN`. `castoff retry RUN STEP` tries again.",
+            ),
+            Self::Unplanned => (
+                "The run is held to a plan and came to something that the plan does not show: it was not done.",
+                "`castoff plan RUN` makes the next plan from where the run stands; \
+                 `castoff resume RUN --plan DIGEST` goes on with it.",
+            ),
+            Self::Moved => (
+                "The plan was made for another world: a ref moved, or file, plugin or policy are not the same. \
+                 Nothing has happened.",
+                "Read the difference, then make a new plan with `castoff plan`.",
             ),
             Self::Held => (
                 "Another process writes the journal of this run.",
@@ -153,6 +183,7 @@ impl Exit {
             "denied" => Self::Denied,
             "conflict" => Self::Conflict,
             "fault" => Self::Fault,
+            "unplanned" => Self::Unplanned,
             "unavailable" | "rate-limited" => Self::Unavailable,
             _ => Self::Failed,
         }

@@ -45,6 +45,11 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "See why; then `castoff retry RUN STEP` waits anew, or `castoff skip RUN STEP --reason …` goes on without.",
     ),
     (
+        "unplanned",
+        "The run is held to a plan, and the plan does not show what the step was about to do. It was not done.",
+        "`castoff plan RUN` makes the next plan; `castoff resume RUN --plan DIGEST` goes on with it.",
+    ),
+    (
         "fault",
         "The plugin crashed or ran into a limit. It was contained; only its step is affected.",
         "This is a bug of the plugin: report it with `castoff log RUN`. `castoff retry RUN STEP` tries again.",
@@ -75,6 +80,13 @@ const EVENTS: &[(&str, &str, &str)] = &[
         "`castoff status RUN` says for what and whose move it is; `castoff resume RUN` looks again.",
     ),
     ("asked", "A step asks people.", "`castoff approve RUN STEP`."),
+    (
+        "bound",
+        "What a value of the plan that only the forge could invent stands for in the world.",
+        "Nothing.",
+    ),
+    ("plan-adopted", "From here on the run is held to another plan.", "Nothing."),
+    ("confirmed", "A person confirmed a step that cannot be undone.", "`castoff resume RUN`."),
     ("answered", "A person answered.", "`castoff resume RUN` when enough have."),
     (
         "failed",

@@ -3,6 +3,7 @@
 //! - `args`: what can be typed; one struct a command, its doc comment is its help.
 //! - one file a command; `drive` is what `run` and `resume` share.
 //! - `ui`: everything that is printed goes through here: data to standard output, all else to standard error.
+//! - `planned`: holding a run to a plan, and saying why it cannot be.
 //! - `watch`, `event`, `text`: a run as it happens, an event as a line, texts made harmless.
 //! - `instance`, `world`: which GitHub a live run acts on, and everything it acts through.
 //! - `error`, `exit`: what went wrong, and the number the shell sees.
@@ -22,6 +23,8 @@ mod forge;
 mod instance;
 mod log;
 mod next;
+mod plan;
+mod planned;
 mod plugin;
 mod rehearse;
 mod resume;
@@ -101,6 +104,7 @@ impl App {
     async fn dispatch(&self, command: Command) -> Done {
         match command {
             Command::Rehearse(args) => rehearse::run(self, args).await,
+            Command::Plan(args) => plan::run(self, args).await,
             Command::Run(args) => run::run(self, args).await,
             Command::Status(args) => status::run(self, &args),
             Command::Log(args) => log::run(self, &args),

@@ -1,6 +1,7 @@
 //! What to type next: the last line of most commands.
 
 use castoff::journal::{Event, Record, RunState, Status, Verdict, World};
+use castoff::run::UNPLANNED;
 
 /// The command that brings a run on, or shows how it ended.
 pub(crate) fn command(state: &RunState) -> String {
@@ -15,6 +16,7 @@ pub(crate) fn command(state: &RunState) -> String {
         Verdict::Waiting => format!("castoff resume {run} --watch"),
         Verdict::Unknown => format!("castoff resume {run} --assume done|not-done"),
         Verdict::Asks => match asked(state).as_slice() {
+            [] => format!("castoff resume {run} --confirm {}", confirmable(state)),
             [step] => format!("castoff approve {run} {step}"),
             steps => format!("castoff approve {run} {}", steps.join("|")),
         },
@@ -28,14 +30,25 @@ pub(crate) fn asked(state: &RunState) -> Vec<&str> {
     open.map(|step| step.node.id.as_str()).collect()
 }
 
+/// The version as a shell takes it as one word.
+fn confirmable(state: &RunState) -> String {
+    let version = super::text::line(state.header().version());
+    if version.contains(|c: char| c.is_whitespace() || "'\"$`\\&|;<>()".contains(c)) {
+        format!("'{}'", version.replace('\'', ""))
+    } else {
+        version
+    }
+}
+
 fn failed(state: &RunState) -> String {
     let run = &state.header().run;
     let failed = state.steps().find_map(|step| match &step.status {
-        Status::Failed { retryable, .. } => Some((&step.node.id, *retryable)),
+        Status::Failed { retryable, error, .. } => Some((&step.node.id, *retryable, error)),
         _ => None,
     });
     match failed {
-        Some((step, false)) => format!("castoff retry {run} {step}"),
+        Some((_, _, error)) if error == UNPLANNED => format!("castoff plan {run}"),
+        Some((step, false, _)) => format!("castoff retry {run} {step}"),
         _ => format!("castoff resume {run}"),
     }
 }

@@ -31,6 +31,8 @@ pub(super) async fn run(app: &App, args: RehearseArgs) -> Done {
         run: run_name(&prepared.graph.title, pinned, salt.as_bytes()),
         pinned,
         started_by: identity.login.clone().unwrap_or_else(|| identity.name.clone()),
+        plan: None,
+        confirm: false,
         identity,
         world: World::Rehearsal,
         forge: None,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use castoff::clock::Clock;
 use castoff::function::Class;
 use castoff::journal::{Assumption, EffectResult, Event, Journal, RunState, Status, Verdict, World};
+use castoff::run::UNPLANNED;
+use castoff::site::Stored;
 
 use super::args::{Assume, ResumeArgs};
 use super::drive::{Drive, engine_limits};
@@ -12,7 +14,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::run::need_token;
 use super::time::SystemClock;
-use super::{App, Done, next, person, text};
+use super::{App, Done, next, person, planned, text};
 
 pub(super) async fn run(app: &App, args: ResumeArgs) -> Done {
     let stored = app.site()?.find(&args.run)?;
@@ -35,6 +37,9 @@ pub(super) async fn run(app: &App, args: ResumeArgs) -> Done {
         app.ui.next(&next::command(&state));
         return Ok(Exit::of_run(&state));
     }
+    if let Some(name) = &args.plan {
+        adopt(app, &stored, &journal, name, &by).await?;
+    }
     if let Some(policy) = &stored.policy {
         need_token(app, &state.header().plugin.name, policy)?;
     }
@@ -45,6 +50,31 @@ pub(super) async fn run(app: &App, args: ResumeArgs) -> Done {
     let plugin = site.plugin_of(state.header())?;
     let drive = Drive { app, stored: &stored, plugin, args: &args.driving, by };
     drive.go(journal).await
+}
+
+/// Holds the run to another plan from here on.
+async fn adopt(
+    app: &App,
+    stored: &Stored,
+    journal: &Journal,
+    name: &str,
+    by: &str,
+) -> Result<(), CommandError> {
+    let (state, head) = (journal.state()?, journal.verify()?.head);
+    let plan = app.site()?.find_plan(name)?;
+    if state.plan() == Some(plan.digest.as_str()) {
+        return Ok(());
+    }
+    planned::check_next(app, stored, &state, &head, &plan).await?;
+    stored.keep_plan(&plan)?;
+    journal.append(Event::PlanAdopted { plan: plan.digest.clone(), by: by.to_owned() }, SystemClock.now())?;
+    for step in state.steps() {
+        if matches!(&step.status, Status::Failed { error, .. } if error == UNPLANNED) {
+            let event = Event::Retried { step: step.node.id.clone(), by: by.to_owned() };
+            journal.append(event, SystemClock.now())?;
+        }
+    }
+    Ok(())
 }
 
 /// Effects nobody knows the end of and nobody can look up: in steps that stopped for it, and those that a killed process

@@ -1,48 +1,88 @@
 //! `castoff run`: a release in the world.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use castoff::clock::Clock;
 use castoff::journal::{Identity, Journal, World};
 use castoff::operation::GitHubArea;
 use castoff::policy::{Policy, Power};
-use castoff::site::{Beginning, Prepared, run_name};
+use castoff::site::{Beginning, Prepared, Site, run_name};
 
-use super::args::{IdentityArgs, RunArgs};
+use super::args::{IdentityArgs, RunArgs, StartArgs};
 use super::drive::{Drive, engine_limits};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::instance::Instance;
 use super::time::SystemClock;
-use super::{App, Done, starter, text, world};
+use super::{App, Done, planned, starter, text, world};
+
+/// A release that can begin in the world.
+pub(super) struct Start {
+    /// The site with the policy's limits.
+    pub(super) site: Site,
+    /// The release file, understood.
+    pub(super) prepared: Prepared,
+    /// Its policy.
+    pub(super) policy: Arc<Policy>,
+    /// In whose name it writes.
+    pub(super) identity: Identity,
+    /// Where.
+    pub(super) instance: Instance,
+}
+
+impl Start {
+    /// Reads everything that a release begins with; nothing has happened yet.
+    pub(super) async fn read(app: &App, file: &Path, args: &StartArgs) -> Result<Self, CommandError> {
+        let prepared = app.site()?.prepare(file, args.policy.as_deref()).await?;
+        let Some(policy) = prepared.policy.clone() else {
+            return Err(refuse(app, &prepared, file));
+        };
+        let identity = identity(&prepared, &policy, &args.identity)?;
+        let instance = Instance::parse(args.forge.as_deref())?;
+        let site = app.site_with(engine_limits(Some(&policy)))?;
+        Ok(Self { site, prepared, policy, identity, instance })
+    }
+
+    /// A run of it, with the present moment.
+    pub(super) fn beginning(&self) -> Beginning {
+        let pinned = SystemClock.now();
+        let salt = format!("{} {}", std::process::id(), pinned.timestamp_nanos_opt().unwrap_or_default());
+        let identity = self.identity.clone();
+        Beginning {
+            run: run_name(&self.prepared.graph.title, pinned, salt.as_bytes()),
+            pinned,
+            started_by: identity.login.clone().unwrap_or_else(|| identity.name.clone()),
+            identity,
+            world: World::Live,
+            forge: self.instance.address(),
+            plan: None,
+            confirm: true,
+        }
+    }
+}
 
 pub(super) async fn run(app: &App, args: RunArgs) -> Done {
-    let site = app.site()?;
-    let prepared = site.prepare(&args.file, args.policy.as_deref()).await?;
-    let Some(policy) = prepared.policy.clone() else {
-        return Err(refuse(app, &prepared, &args.file));
-    };
-    let identity = identity(&prepared, &policy, &args.identity)?;
-    need_token(app, &prepared.plugin.manifest().name, &policy)?;
-    let instance = Instance::parse(args.forge.as_deref())?;
-    warn(app, &prepared, &policy);
-    let pinned = SystemClock.now();
-    let salt = format!("{} {}", std::process::id(), pinned.timestamp_nanos_opt().unwrap_or_default());
-    let begin = Beginning {
-        run: run_name(&prepared.graph.title, pinned, salt.as_bytes()),
-        pinned,
-        started_by: identity.login.clone().unwrap_or_else(|| identity.name.clone()),
-        identity,
-        world: World::Live,
-        forge: instance.address(),
+    let start = Start::read(app, &args.file, &args.start).await?;
+    need_token(app, &start.prepared.plugin.manifest().name, &start.policy)?;
+    warn(app, &start.prepared, &start.policy);
+    let (begin, plan) = match &args.plan {
+        Some(name) => {
+            let plan = start.site.find_plan(name)?;
+            planned::check(app, &start, &args.file, &plan).await?;
+            (planned::beginning(&plan), Some(plan))
+        }
+        None => (start.beginning(), None),
     };
     let by = begin.started_by.clone();
-    let (stored, journal) = site.create(&prepared, begin)?;
-    world::keep_policy_folder(&stored, &policy)?;
-    announce(app, &prepared.graph.title, &journal, args.driving.json)?;
+    let (stored, journal) = start.site.create(&start.prepared, begin)?;
+    world::keep_policy_folder(&stored, &start.policy)?;
+    if let Some(plan) = &plan {
+        stored.keep_plan(plan)?;
+    }
+    announce(app, &start.prepared.graph.title, &journal, args.driving.json)?;
     let journal = app.armed(journal, 1);
-    let site = app.site_with(engine_limits(Some(&policy)))?;
-    let plugin = site.plugin_of(journal.state()?.header())?;
+    let plugin = start.site.plugin_of(journal.state()?.header())?;
     Drive { app, stored: &stored, plugin, args: &args.driving, by }.go(journal).await
 }
 

@@ -46,6 +46,16 @@ impl Paint {
         self.wrap("31", text)
     }
 
+    /// For what is added.
+    pub(crate) fn green(self, text: &str) -> String {
+        self.wrap("32", text)
+    }
+
+    /// No colour at all.
+    pub(crate) fn none() -> Self {
+        Self(false)
+    }
+
     /// The mark of a status.
     pub(crate) fn mark(self, status: &Status) -> String {
         match status {

@@ -81,6 +81,15 @@ pub(crate) fn keep_policy_folder(stored: &Stored, policy: &Policy) -> Result<(),
         .map_err(|error| CommandError::file(&note, &error))
 }
 
+/// Remembers the folder of a run's policy for something that stands for the run.
+pub(crate) fn keep_policy_folder_of(run: &Stored, other: &Stored) -> Result<(), CommandError> {
+    let (from, to) = (run.folder.join(POLICY_FOLDER), other.folder.join(POLICY_FOLDER));
+    if !from.is_file() {
+        return Ok(());
+    }
+    std::fs::copy(&from, &to).map(drop).map_err(|error| CommandError::file(&to, &error))
+}
+
 /// The values of the secrets that a policy names.
 fn secrets(app: &App, policy: &Policy, stored: &Stored) -> Result<BTreeMap<String, Secret>, CommandError> {
     let mut secrets = BTreeMap::new();

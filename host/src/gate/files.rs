@@ -37,11 +37,13 @@ impl Gate {
     pub async fn publish(&self, name: &str, media_type: &str, content: &[u8]) -> CallResult<()> {
         let artefacts = &self.parts.world.artefacts;
         let wanted = artefacts.describe(name, media_type, content)?;
+        let text = std::str::from_utf8(content).ok();
         let operation = Operation {
             function: "files.publish".into(),
             needs: vec![Need::Publish],
             summary: format!("keep {name}"),
             request: json!({ "name": name, "media-type": media_type, "sha256": wanted.sha256 }),
+            texts: text.map(|text| ("sha256".to_owned(), text.to_owned())).into_iter().collect(),
         };
         let probe = || async { artefacts.probe(&wanted) };
         let perform = || async { artefacts.publish(name, media_type, content) };

@@ -1,5 +1,7 @@
 //! Git through the gate.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::{CallResult, Gate};
@@ -46,6 +48,7 @@ fn reading(function: &str, slug: &Slug) -> Operation {
         needs: vec![Need::GitRead { repository: slug.clone() }],
         summary: format!("read {slug}"),
         request: json!({ "repository": slug.to_string() }),
+        texts: BTreeMap::new(),
     }
 }
 
@@ -64,7 +67,7 @@ fn pushing(
     needs.extend(
         names.iter().map(|name| Need::GitPush { repository: slug.clone(), reference: (*name).into() }),
     );
-    Operation { function: format!("git.{function}"), needs, summary, request }
+    Operation { function: format!("git.{function}"), needs, summary, request, texts: BTreeMap::new() }
 }
 
 impl Gate {
@@ -96,6 +99,9 @@ impl Gate {
         let mut found =
             self.read(&reading("references", slug), self.parts.world.git.references(slug)).await?;
         found.retain(|reference| glob.matches(&reference.name));
+        if let Some(hold) = &self.parts.hold {
+            hold.listed(slug, glob);
+        }
         Ok(found)
     }
 
@@ -232,7 +238,11 @@ impl Gate {
             if sign_off { signed_off(message, &identity.name, &identity.email) } else { message.into() };
         let spec = CommitSpec { parents, changes, message, identity, time: self.parts.pinned.timestamp() };
         let call = self.parts.world.git.build_commit(slug, &spec);
-        self.read(&reading("build-commit", slug), call).await
+        let built = self.read(&reading("build-commit", slug), call).await?;
+        if let Some(hold) = &self.parts.hold {
+            self.held(hold.commit(&self.parts.step, slug, &spec, &built.id).await)?;
+        }
+        Ok(built)
     }
 
     /// Makes a branch name a commit.

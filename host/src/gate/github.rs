@@ -1,5 +1,7 @@
 //! GitHub through the gate.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -42,6 +44,7 @@ fn reading(function: &str, slug: &Slug) -> Operation {
         needs: vec![need(GitHubArea::Read, slug)],
         summary: format!("read {slug}"),
         request: json!({ "repository": slug.to_string() }),
+        texts: BTreeMap::new(),
     }
 }
 
@@ -52,7 +55,8 @@ fn writing(
     summary: String,
     request: serde_json::Value,
 ) -> Operation {
-    Operation { function: format!("github.{function}"), needs: vec![need(area, slug)], summary, request }
+    let (function, needs) = (format!("github.{function}"), vec![need(area, slug)]);
+    Operation { function, needs, summary, request, texts: BTreeMap::new() }
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -70,6 +74,7 @@ impl Gate {
             needs: Vec::new(),
             summary: "read the account's login".into(),
             request: json!({}),
+            texts: BTreeMap::new(),
         };
         self.read(&operation, self.parts.world.github.viewer()).await
     }
@@ -99,6 +104,7 @@ impl Gate {
             needs: slugs.into_iter().map(|slug| need(GitHubArea::Read, slug)).collect(),
             summary: format!("read {} pull requests", wanted.len()),
             request: json!({}),
+            texts: BTreeMap::new(),
         };
         self.read(&operation, self.parts.world.github.pull_requests(wanted)).await
     }
@@ -132,7 +138,8 @@ impl Gate {
                 "repository": slug.to_string(), "head": spec.head, "base": spec.base, "title": spec.title,
                 "body": digest(spec.body.as_bytes()), "labels": spec.labels, "draft": spec.draft,
             }),
-        );
+        )
+        .with_text("body", &spec.body);
         let github = &self.parts.world.github;
         let probe = || github.probe_pull_request(slug, &spec);
         self.ensure(&operation, probe, || github.put_pull_request(slug, &spec)).await
@@ -182,7 +189,8 @@ impl Gate {
             json!({
                 "repository": slug.to_string(), "number": number, "key": key, "body": digest(body.as_bytes()),
             }),
-        );
+        )
+        .with_text("body", &body);
         let github = &self.parts.world.github;
         let probe = || github.probe_comment(slug, number, &marker, &body);
         self.ensure(&operation, probe, || github.put_comment(slug, number, &marker, &body)).await
@@ -228,7 +236,8 @@ impl Gate {
                 "repository": slug.to_string(), "key": key, "title": title, "labels": spec.labels, "open": open,
                 "body": digest(spec.body.as_bytes()),
             }),
-        );
+        )
+        .with_text("body", &spec.body);
         let github = &self.parts.world.github;
         self.ensure(&operation, || github.probe_issue(slug, &spec), || github.put_issue(slug, &spec)).await
     }
@@ -272,7 +281,8 @@ impl Gate {
                 "body": digest(spec.body.as_bytes()), "prerelease": spec.prerelease, "draft": spec.draft,
                 "assets": assets,
             }),
-        );
+        )
+        .with_text("body", &spec.body);
         // Publishing creates the tag where it is missing: the power over the ref is needed as for a push.
         operation.needs.push(Need::GitPush { repository: slug.clone(), reference: reference.clone() });
         let (git, github) = (&self.parts.world.git, &self.parts.world.github);

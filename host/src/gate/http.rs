@@ -75,6 +75,7 @@ fn described(function: &str, key: Option<&str>, request: &Request) -> Operation 
         }
     }
     let body = request.body.as_deref().map(|body| hex::encode(Sha256::digest(body)));
+    let text = request.body.as_deref().and_then(|body| std::str::from_utf8(body).ok());
     Operation {
         function: format!("http.{function}"),
         needs,
@@ -82,5 +83,6 @@ fn described(function: &str, key: Option<&str>, request: &Request) -> Operation 
         request: json!({
             "key": key, "method": request.method, "url": request.url.as_str(), "headers": headers, "body": body,
         }),
+        texts: text.map(|text| ("body".to_owned(), text.to_owned())).into_iter().collect(),
     }
 }

@@ -28,12 +28,14 @@ use crate::policy::{Decision, Grants, decide};
 mod files;
 mod git;
 mod github;
+mod hold;
 mod http;
 pub(crate) mod leftover;
 #[cfg(test)]
 mod tests;
 
 pub use git::{Repository, WantedRef};
+pub use hold::{Hold, HoldError};
 
 /// The back ends of a world: live, rehearsed or planned.
 #[derive(Clone)]
@@ -70,6 +72,9 @@ pub enum CallError {
     /// The capability failed.
     #[error(transparent)]
     Capability(#[from] CapabilityError),
+    /// The run is held to a plan, and the plan does not show this effect.
+    #[error("not in the plan: {0}")]
+    Unplanned(String),
     /// An effect may or may not have happened, and no probe can tell.
     #[error("outcome unknown: {0}")]
     Unsettled(String),
@@ -199,6 +204,8 @@ pub struct GateParts {
     pub identity: Identity,
     /// The time pinned for everything that is written.
     pub pinned: DateTime<Utc>,
+    /// What sees every effect before it is announced.
+    pub hold: Option<Arc<dyn Hold>>,
     /// The step's scratch directory.
     pub scratch: Scratch,
     /// Bounds.
@@ -210,19 +217,26 @@ pub struct GateParts {
 pub struct Gate {
     parts: Arc<GateParts>,
     fatal: Arc<Mutex<Option<String>>>,
+    unplanned: Arc<Mutex<Option<String>>>,
 }
 
 impl Gate {
     /// A gate for one attempt of a step.
     #[must_use]
     pub fn new(parts: GateParts) -> Self {
-        Self { parts: Arc::new(parts), fatal: Arc::default() }
+        Self { parts: Arc::new(parts), fatal: Arc::default(), unplanned: Arc::default() }
     }
 
     /// Why the host cannot go on, if it cannot.
     #[must_use]
     pub fn fatal(&self) -> Option<String> {
         self.fatal.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The first effect that the plan does not show, if there was one: the step ends with it, whatever it says.
+    #[must_use]
+    pub fn unplanned(&self) -> Option<String> {
+        self.unplanned.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// Bounds of a call.
@@ -301,6 +315,7 @@ impl Gate {
         if let Some(value) = self.look(operation, &before, found)? {
             return Ok(value);
         }
+        self.planned(operation).await?;
         for attempt in 1.. {
             let intent = self.intend(operation)?;
             let error = match self.timed(Outcome::Unknown, perform()).await {
@@ -380,6 +395,7 @@ impl Gate {
             Recorded::Open(_) => return Err(CallError::Unsettled(operation.summary.clone())),
             Recorded::Nothing => {}
         }
+        self.planned(operation).await?;
         let intent = self.intend(operation)?;
         match self.timed(Outcome::Unknown, perform()).await {
             Ok(value) => {
@@ -393,6 +409,25 @@ impl Gate {
             Err(error) => {
                 self.settle(intent, Settled::Nothing(error.to_string()))?;
                 Err(error.into())
+            }
+        }
+    }
+
+    /// An effect that a plan does not show is not performed.
+    async fn planned(&self, operation: &Operation) -> CallResult<()> {
+        let Some(hold) = &self.parts.hold else { return Ok(()) };
+        self.held(hold.effect(&self.parts.step, operation).await)
+    }
+
+    fn held(&self, result: Result<(), HoldError>) -> CallResult<()> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(HoldError::Capability(error)) => Err(error.into()),
+            Err(HoldError::Fatal(why)) => Err(self.fatally(why)),
+            Err(HoldError::Unplanned(what)) => {
+                let mut first = self.unplanned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                first.get_or_insert_with(|| what.clone());
+                Err(CallError::Unplanned(what))
             }
         }
     }

@@ -92,6 +92,7 @@ fn gate(memory: &Arc<Memory>, folder: &std::path::Path) -> Gate {
     };
     let manifest = crate::policy::manifest::parse(MANIFEST).unwrap();
     Gate::new(GateParts {
+        hold: None,
         run: "run".into(),
         step: "step".into(),
         grants: Grants::of_manifest(&manifest, "process", "step"),
@@ -108,6 +109,7 @@ fn gate(memory: &Arc<Memory>, folder: &std::path::Path) -> Gate {
 
 fn operation(function: &str, needs: Vec<Need>) -> Operation {
     Operation {
+        texts: std::collections::BTreeMap::new(),
         function: function.into(),
         needs,
         summary: "the effect".into(),

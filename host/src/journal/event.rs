@@ -51,6 +51,23 @@ pub struct Header {
     pub forge: Option<String>,
     /// Who started the run.
     pub started_by: String,
+    /// Whether a person has to confirm each step that cannot be undone before it starts, as long as the run is held to
+    /// no plan.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm: bool,
+}
+
+impl Header {
+    /// What a person types to confirm what cannot be undone: the version that the title names last, or the title.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        let is_version = |word: &&str| {
+            let digits = word.strip_prefix('v').unwrap_or(word);
+            digits.starts_with(|c: char| c.is_ascii_digit()) && digits.contains('.')
+        };
+        let words = self.title.split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | ':'));
+        words.filter(is_version).next_back().unwrap_or(&self.title)
+    }
 }
 
 /// Which component a run runs.
@@ -271,6 +288,31 @@ pub enum Event {
         /// Who decided.
         by: String,
     },
+    /// A value that only the world could invent, and that stands for one of the plan the run is held to.
+    Bound {
+        /// The step that needed it.
+        step: String,
+        /// The value as the plan has it.
+        planned: String,
+        /// The value as the world has it.
+        value: String,
+    },
+    /// From here on the run is held to another plan, made from where it stood.
+    PlanAdopted {
+        /// Digest of the plan.
+        plan: String,
+        /// Who adopted it.
+        by: String,
+    },
+    /// A person confirmed that a step that cannot be undone shall start.
+    Confirmed {
+        /// The step.
+        step: String,
+        /// What they typed: the version.
+        typed: String,
+        /// Who.
+        by: String,
+    },
     /// A person ended the run.
     Aborted {
         /// Why.
@@ -290,7 +332,11 @@ impl Event {
     #[must_use]
     pub fn step(&self) -> Option<&str> {
         match self {
-            Self::RunCreated { .. } | Self::Aborted { .. } | Self::Finished | Self::Unrecognised => None,
+            Self::RunCreated { .. }
+            | Self::PlanAdopted { .. }
+            | Self::Aborted { .. }
+            | Self::Finished
+            | Self::Unrecognised => None,
             Self::Remark { step, .. } => step.as_deref(),
             Self::Started { step, .. }
             | Self::Denied { step, .. }
@@ -305,7 +351,9 @@ impl Event {
             | Self::Fault { step, .. }
             | Self::Unknown { step, .. }
             | Self::Skipped { step, .. }
-            | Self::Retried { step, .. } => Some(step),
+            | Self::Retried { step, .. }
+            | Self::Bound { step, .. }
+            | Self::Confirmed { step, .. } => Some(step),
         }
     }
 
@@ -329,6 +377,9 @@ impl Event {
             Self::Unknown { .. } => "unknown",
             Self::Skipped { .. } => "skipped",
             Self::Retried { .. } => "retried",
+            Self::Bound { .. } => "bound",
+            Self::PlanAdopted { .. } => "plan-adopted",
+            Self::Confirmed { .. } => "confirmed",
             Self::Aborted { .. } => "aborted",
             Self::Finished => "finished",
             Self::Unrecognised => "unrecognised",

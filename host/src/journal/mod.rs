@@ -11,7 +11,7 @@
 //!
 //! | event | legal when the step is | afterwards it is | also required |
 //! |---|---|---|---|
-//! | `started` | pending, running (after a crash), waiting, asks (answered) | running | every needed step done or skipped; `attempt` is one more than before |
+//! | `started` | pending, running (after a crash), waiting, asks (answered) | running | every needed step done or skipped; `attempt` is one more than before; confirmed, when the header wants that and the step cannot be undone |
 //! | `denied`, `artefact` | running | running | |
 //! | `intent` | running | running | |
 //! | `outcome` | any | unknown becomes pending once nothing is unsettled; otherwise unchanged | the intent is this step's and not settled |
@@ -24,6 +24,9 @@
 //! | `unknown` | running, failed | unknown | the intent is this step's and not settled |
 //! | `skipped` | pending, failed, unknown, waiting, asks | skipped | |
 //! | `retried` | failed, unknown, done, skipped | pending | |
+//! | `bound` | running | running | the planned value does not stand for another one |
+//! | `confirmed` | any but done and skipped | unchanged, but may start | |
+//! | `plan-adopted` | – | the bindings of the former plan are gone | |
 //! | `remark` | any, or no step | unchanged | |
 //! | `aborted` | – | the run has ended | |
 //! | `finished` | – | the run has ended | every step done or skipped |

@@ -70,6 +70,12 @@ pub enum Violation {
     /// The choice was not offered.
     #[error("the choice {0:?} is not offered")]
     Choice(String),
+    /// The step cannot be undone, and nobody confirmed it.
+    #[error("it cannot be undone, and nobody has confirmed it")]
+    Unconfirmed,
+    /// A value of the plan is bound to another one already.
+    #[error("{0:?} of the plan stands for something else already")]
+    Bound(String),
     /// A step is neither done nor skipped.
     #[error("step {0:?} is neither done nor skipped")]
     Unfinished(String),
@@ -118,6 +124,8 @@ pub struct RunState {
     steps: IndexMap<String, StepState>,
     end: Option<End>,
     last: u64,
+    plan: Option<String>,
+    bindings: IndexMap<String, String>,
 }
 
 impl RunState {
@@ -143,7 +151,8 @@ impl RunState {
                 return refuse(Violation::Graph(format!("two steps are called {:?}", node.id)));
             }
         }
-        Ok(Self { header: (**header).clone(), steps, end: None, last: 1 })
+        let (header, bindings) = ((**header).clone(), IndexMap::new());
+        Ok(Self { plan: header.plan.clone(), header, steps, end: None, last: 1, bindings })
     }
 
     /// Folds all events.
@@ -228,7 +237,16 @@ impl RunState {
             Event::Retried { .. } => {
                 only(matches!(status, Failed { .. } | Unknown { .. } | Done { .. } | Skipped { .. }))
             }
+            Event::Bound { planned, value, .. } => {
+                only(matches!(status, Running))?;
+                match self.bindings.get(planned) {
+                    Some(known) if known != value => Err(Violation::Bound(planned.clone())),
+                    _ => Ok(()),
+                }
+            }
+            Event::Confirmed { .. } => only(!status.is_over()),
             Event::RunCreated { .. }
+            | Event::PlanAdopted { .. }
             | Event::Remark { .. }
             | Event::Aborted { .. }
             | Event::Finished
@@ -246,6 +264,9 @@ impl RunState {
         if let Some(need) = self.blocked_on(&step.node.id).first() {
             return Err(Violation::Needs((*need).to_owned()));
         }
+        if self.unconfirmed(step) {
+            return Err(Violation::Unconfirmed);
+        }
         let next = u64::from(step.attempts) + 1;
         if u64::from(attempt) == next { Ok(()) } else { Err(Violation::Attempt(next)) }
     }
@@ -258,6 +279,13 @@ impl RunState {
     fn take(&mut self, record: &Record) {
         match &record.event {
             Event::Finished => self.end = Some(End::Finished),
+            Event::PlanAdopted { plan, .. } => {
+                self.plan = Some(plan.clone());
+                self.bindings.clear();
+            }
+            Event::Bound { planned, value, .. } => {
+                self.bindings.insert(planned.clone(), value.clone());
+            }
             Event::Aborted { reason, by } => {
                 self.end = Some(End::Aborted { reason: reason.clone(), by: by.clone() });
             }
@@ -276,6 +304,34 @@ impl RunState {
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Digest of the plan that the run is held to: the one it began with, or the one adopted last.
+    #[must_use]
+    pub fn plan(&self) -> Option<&str> {
+        self.plan.as_deref()
+    }
+
+    /// Values of that plan with what they stand for in the world.
+    #[must_use]
+    pub fn bindings(&self) -> &IndexMap<String, String> {
+        &self.bindings
+    }
+
+    /// Whether a step may only start once a person has confirmed it.
+    #[must_use]
+    pub fn unconfirmed(&self, step: &StepState) -> bool {
+        self.header.confirm && self.plan.is_none() && step.node.irreversible && !step.confirmed
+    }
+
+    /// Steps that could start but for a person's confirmation.
+    pub fn to_confirm(&self) -> impl Iterator<Item = &StepState> {
+        self.steps.values().filter(|step| {
+            self.end.is_none()
+                && matches!(step.status, Status::Pending)
+                && self.unconfirmed(step)
+                && self.blocked_on(&step.node.id).is_empty()
+        })
     }
 
     /// Number of the last event.
@@ -310,7 +366,10 @@ impl RunState {
                 Status::Asks { .. } => step.is_answered(),
                 _ => false,
             };
-            self.end.is_none() && may_start && self.blocked_on(&step.node.id).is_empty()
+            self.end.is_none()
+                && may_start
+                && !self.unconfirmed(step)
+                && self.blocked_on(&step.node.id).is_empty()
         })
     }
 
@@ -385,6 +444,7 @@ impl RunState {
             None if self.ready().next().is_some() || self.is_complete() => return Verdict::Ready,
             None => {}
         }
+        let confirmed = self.to_confirm().next().map(|_| Verdict::Asks);
         let worst = self.steps.values().filter_map(|step| match step.status {
             Status::Unknown { .. } => Some(Verdict::Unknown),
             Status::Failed { .. } => Some(Verdict::Failed),
@@ -392,7 +452,7 @@ impl RunState {
             Status::Waiting { .. } => Some(Verdict::Waiting),
             _ => None,
         });
-        worst.min().unwrap_or(Verdict::Ready)
+        worst.chain(confirmed).min().unwrap_or(Verdict::Ready)
     }
 }
 

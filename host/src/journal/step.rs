@@ -147,12 +147,15 @@ pub struct StepState {
     pub artefacts: Vec<Artefact>,
     /// Calls that the policy refused.
     pub denials: Vec<DeniedCall>,
+    /// Whether a person confirmed that it shall start although it cannot be undone.
+    pub confirmed: bool,
 }
 
 impl StepState {
     pub(super) fn new(node: StepNode) -> Self {
         let (effects, answers, artefacts, denials) = Default::default();
-        Self { node, status: Status::Pending, attempts: 0, effects, answers, artefacts, denials }
+        let status = Status::Pending;
+        Self { node, status, attempts: 0, effects, answers, artefacts, denials, confirmed: false }
     }
 
     /// Effects without a known end, oldest first.
@@ -231,7 +234,10 @@ pub(super) fn take(step: &mut StepState, seq: u64, event: &Event) {
             step.status = Status::Skipped { reason: reason.clone(), by: by.clone() };
         }
         Event::Retried { .. } => step.status = Status::Pending,
+        Event::Confirmed { .. } => step.confirmed = true,
         Event::RunCreated { .. }
+        | Event::Bound { .. }
+        | Event::PlanAdopted { .. }
         | Event::Remark { .. }
         | Event::Aborted { .. }
         | Event::Finished

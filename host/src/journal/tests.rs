@@ -45,6 +45,7 @@ fn header() -> Header {
         world: World::Rehearsal,
         forge: None,
         started_by: "j".into(),
+        confirm: false,
     }
 }
 

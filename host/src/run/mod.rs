@@ -13,9 +13,10 @@ use tokio::task::JoinSet;
 
 use crate::capability::files::{Scratch, ScratchLimits};
 use crate::capability::wire::Pause;
+use crate::engine::ReportedError;
 use crate::engine::{Ambience, Context, Outcome, Plugin, StepFault};
 use crate::function::Class;
-use crate::gate::{CallLimits, Capabilities, Gate, GateParts, leftover};
+use crate::gate::{CallLimits, Capabilities, Gate, GateParts, Hold, leftover};
 use crate::journal::{Event, JournalError, RunState, Status, Verdict, Wait};
 use crate::policy::Grants;
 
@@ -73,6 +74,7 @@ pub struct Stop {
 #[derive(Clone)]
 pub struct Runner {
     parts: RunnerParts,
+    hold: Option<Arc<dyn Hold>>,
     looking: bool,
 }
 
@@ -83,7 +85,14 @@ impl Runner {
     /// A runner over a journal.
     #[must_use]
     pub fn new(parts: RunnerParts) -> Self {
-        Self { parts, looking: false }
+        Self { parts, hold: None, looking: false }
+    }
+
+    /// Lets `hold` see every effect before it is announced.
+    #[must_use]
+    pub fn held(mut self, hold: Arc<dyn Hold>) -> Self {
+        self.hold = Some(hold);
+        self
     }
 
     /// The state of the run.
@@ -241,7 +250,12 @@ impl Runner {
         let ambience = Ambience { now: state.header().pinned, seed: seed(&state.header().run, step) };
         let (plugin, step) = (self.parts.plugin.clone(), step.to_owned());
         tasks.spawn(async move {
-            let ended = plugin.run(context, gate, ambience).await;
+            let ended = plugin.run(context, gate.clone(), ambience).await;
+            // Whatever the guest made of it: what the plan does not show ends the step.
+            let ended = match gate.unplanned() {
+                Some(what) if !matches!(ended, Err(StepFault::Host(_))) => Err(unplanned(what)),
+                _ => ended,
+            };
             (step, ended)
         });
         Ok(())
@@ -281,6 +295,7 @@ impl Runner {
                 email: header.identity.email.clone(),
             },
             pinned: header.pinned,
+            hold: self.hold.clone(),
             scratch,
             limits: self.parts.limits,
         }))
@@ -369,6 +384,13 @@ impl Runner {
             }
         }
     }
+}
+
+/// The kind of a failure that a new plan mends.
+pub const UNPLANNED: &str = "unplanned";
+
+fn unplanned(what: String) -> StepFault {
+    StepFault::Reported(ReportedError { kind: UNPLANNED.into(), message: what })
 }
 
 /// When it is worth looking again.

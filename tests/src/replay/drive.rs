@@ -85,6 +85,8 @@ impl Machine {
             world: journal::World::Rehearsal,
             forge: None,
             started_by: USER.into(),
+            plan: None,
+            confirm: false,
         };
         let site = Site::new(folder.path().join("state"), self.site.engine().clone());
         let (stored, journal) = site.create(&prepared, begin).map_err(said)?;

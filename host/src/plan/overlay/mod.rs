@@ -204,6 +204,14 @@ pub struct Requests {
     pub http: u64,
 }
 
+impl Requests {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.git + self.github + self.http
+    }
+}
+
 /// What became of a condition that a plan assumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Assumed {
