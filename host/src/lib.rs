@@ -16,4 +16,5 @@ pub mod policy;
 pub mod rehearsal;
 pub mod release;
 pub mod run;
+pub mod signature;
 pub mod site;

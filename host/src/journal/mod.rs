@@ -4,6 +4,7 @@
 //! - [`chain`]: the hash chain over the rows.
 //! - [`state`]: the pure, total fold of events to the state of a run; [`step`]: what it knows of one step.
 //! - [`store`]: the file: one writer, durable before `append` returns.
+//! - [`export`]: the same as JSON lines, to be checked without the file.
 //!
 //! # Which event may follow which
 //!
@@ -36,6 +37,7 @@
 
 pub mod chain;
 pub mod event;
+pub mod export;
 pub mod state;
 pub mod step;
 pub mod store;
@@ -44,6 +46,7 @@ pub use event::{
     Answer, Artefact, Assumption, Condition, Document, EffectResult, Event, FORMAT, Header, Identity, Level,
     PluginIdentity, Question, Record, StepKind, StepNode, Wait, World,
 };
+pub use export::{Export, ExportError, Statement};
 pub use state::{End, IllegalEvent, RunState, Verdict, Violation};
 pub use step::{DeniedCall, Effect, Status, StepState};
 pub use store::{Entry, Hook, Journal, JournalError, Verified};

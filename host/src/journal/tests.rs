@@ -12,7 +12,7 @@ use serde_json::json;
 use super::*;
 use crate::function::Class;
 
-fn at(seconds: i64) -> DateTime<Utc> {
+pub(super) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
 }
 
@@ -27,7 +27,7 @@ fn node(id: &str, needs: &[&str]) -> StepNode {
     }
 }
 
-fn header() -> Header {
+pub(super) fn header() -> Header {
     Header {
         format: FORMAT,
         run: "r1".into(),
