@@ -1,11 +1,12 @@
 //! kubernetes-csi sidecar releases.
 //!
 //! [`core`] decides, `step` reads the world, asks people and has the effects done; `follow` brings other repositories
-//! up to date afterwards.
+//! up to date afterwards, `chain` puts processes together.
 
 use castoff_sdk::process::{Context, Description, Graph, Outcome};
 use castoff_sdk::{Error, Plugin};
 
+mod chain;
 pub mod core;
 mod follow;
 mod step;
@@ -24,26 +25,40 @@ impl Plugin for CsiSidecar {
     }
 
     fn steps(process: String, profile: String, inputs: String) -> Result<Graph, Error> {
-        match process.as_str() {
-            "release" => step::release::graph(&profile, &inputs),
-            "tag" => step::tag::graph(&inputs),
-            "promote" => step::promote::graph(&inputs),
-            other => follow::steps(other, &inputs).unwrap_or_else(|| Err(unknown_process(other))),
-        }
+        steps_of(&process, &profile, &inputs)
     }
 
     fn run(context: Context) -> Result<Outcome, Error> {
-        match context.process.as_str() {
-            "release" => step::release::run(&context),
-            "tag" => step::tag::run(&context),
-            "promote" => step::promote::run(&context),
-            other => follow::run(&context).unwrap_or_else(|| Err(unknown_process(other))),
-        }
+        run_step(&context)
+    }
+}
+
+/// Lays a process out.
+fn steps_of(process: &str, profile: &str, inputs: &str) -> Result<Graph, Error> {
+    match process {
+        "release" => step::release::graph(profile, inputs),
+        "tag" => step::tag::graph(inputs),
+        "promote" => step::promote::graph(inputs),
+        other => chain::steps(other, profile, inputs)
+            .or_else(|| follow::steps(other, inputs))
+            .unwrap_or_else(|| Err(unknown_process(other))),
+    }
+}
+
+/// Runs one step of a process.
+fn run_step(context: &Context) -> Result<Outcome, Error> {
+    match context.process.as_str() {
+        "release" => step::release::run(context),
+        "tag" => step::tag::run(context),
+        "promote" => step::promote::run(context),
+        other => chain::run(context)
+            .or_else(|| follow::run(context))
+            .unwrap_or_else(|| Err(unknown_process(other))),
     }
 }
 
 fn processes() -> Vec<castoff_sdk::process::Process> {
-    step::processes().into_iter().chain(follow::processes()).collect()
+    step::processes().into_iter().chain(follow::processes()).chain(chain::processes()).collect()
 }
 
 fn unknown_process(name: &str) -> Error {
@@ -69,6 +84,15 @@ mod tests {
             ("tag", "seed-2022-02", r#"{"repository": "o/r", "version": "v1.2.0"}"#),
             ("promote", "seed-2022-02", r#"{"entries": []}"#),
             ("promote", "seed-2022-02", r#"{"entries": [], "verify": false}"#),
+            ("hostpath", "seed-2022-02", r#"{"images": {"csi-resizer": "v1.13.0"}}"#),
+            ("hostpath", "canary-before-notes", r#"{"sidecars": ["o/r"], "renames": {"1.8": "1.9"}, "version": "v1.2.0"}"#),
+            ("hostpath", "seed-2022-02", r#"{"sidecars": ["o/r"], "without": ["in-tree", "prow", "ci-jobs"]}"#),
+            ("kubernetes-support", "current", r#"{"kubernetes": "1.36", "repositories": ["o/r", "o/s"]}"#),
+            (
+                "kubernetes-support",
+                "current",
+                r#"{"kubernetes": "1.36", "repositories": ["o/r"], "kind-version": "v0.31.0", "required-jobs": false}"#,
+            ),
         ]
     }
 

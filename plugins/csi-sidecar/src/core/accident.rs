@@ -68,6 +68,13 @@ pub enum Accident {
         /// The tag.
         tag: String,
     },
+    /// A version whose predecessor was never released.
+    Skipped {
+        /// The version.
+        version: Version,
+        /// What should have come before.
+        before: String,
+    },
     /// No image was built.
     NotBuilt {
         /// Image and tag.
@@ -156,6 +163,10 @@ impl fmt::Display for Accident {
                     "the tag {tag} is not of the form vX.Y.Z; leave it alone and tell users to ignore it"
                 )
             }
+            Self::Skipped { version, before } => write!(
+                f,
+                "{version} was released and {before} never was; where that was no choice it is a wrong version: tell users to ignore it"
+            ),
             Self::NotBuilt { image, days } => {
                 write!(
                     f,
@@ -242,6 +253,29 @@ pub fn tag_accidents(tags: &BTreeMap<String, String>) -> Vec<Accident> {
         tags: tags.into_iter().map(str::to_owned).collect(),
     }));
     accidents
+}
+
+/// Versions that follow no other: a patch without the patch before, a minor without the minor before, a major without the major before.
+/// The lowest version of all has nothing before it.
+pub fn skipped_versions(finals: &[Version]) -> Vec<Accident> {
+    let has = |fits: &dyn Fn(&Version) -> bool| finals.iter().any(fits);
+    let lowest = finals.iter().min();
+    let gap = |version: &Version| -> Option<String> {
+        let &Version { major, minor, patch, .. } = version;
+        if patch > 0 {
+            let before = patch - 1;
+            return (!has(&|v| (v.major, v.minor, v.patch) == (major, minor, before)))
+                .then(|| format!("v{major}.{minor}.{before}"));
+        }
+        if minor > 0 {
+            let before = minor - 1;
+            return (!has(&|v| (v.major, v.minor) == (major, before))).then(|| format!("v{major}.{before}.0"));
+        }
+        let before = major.checked_sub(1)?;
+        (!has(&|v| v.major == before)).then(|| format!("any v{before}"))
+    };
+    let wrong = finals.iter().filter(|version| Some(*version) != lowest);
+    wrong.filter_map(|version| Some(Accident::Skipped { version: *version, before: gap(version)? })).collect()
 }
 
 /// Images that were forgotten on their way to production. `patience` is how long a release may take before it counts as forgotten.
@@ -362,6 +396,24 @@ mod tests {
                 Accident::SameCommit { commit: "a".into(), tags: vec!["v1.0.0".into(), "v1.0.1".into()] }
             ]
         );
+    }
+
+    #[test]
+    fn finds_versions_that_follow_no_other() {
+        let cases: [(&[&str], &[&str]); 6] = [
+            (&["v1.0.0", "v1.1.0", "v1.1.1", "v2.0.0"], &[]),
+            (&["v0.4.1", "v0.4.2"], &[]),
+            (&["v1.3.0", "v1.12.0", "v2.11.0"], &["v1.12.0 was", "v2.11.0 was"]),
+            (&["v1.0.0", "v1.0.2"], &["v1.0.2 was released and v1.0.1 never"]),
+            (&["v1.0.0", "v3.0.0"], &["v3.0.0 was released and any v2 never"]),
+            (&[], &[]),
+        ];
+        for (tags, expected) in cases {
+            let finals: Vec<Version> = tags.iter().map(|tag| Version::parse(tag).unwrap()).collect();
+            let seen: Vec<String> = skipped_versions(&finals).iter().map(ToString::to_string).collect();
+            assert_eq!(seen.len(), expected.len(), "{seen:?}");
+            assert!(seen.iter().zip(expected).all(|(seen, expected)| seen.starts_with(expected)), "{seen:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! One table of tags serves all files; a file may have its own table where it intentionally stays behind. Only tags change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use castoff_sdk::image::{SkipReason, TagChange, image_refs, is_version_tag, replace_tags};
 use castoff_sdk::tree::{FileEntry, Tree, TreeChanges};
@@ -88,19 +88,22 @@ pub struct ImageBump {
     pub tags: BTreeMap<String, Vec<TagChange>>,
     /// What a person should look at.
     pub findings: Vec<ImageFinding>,
+    /// Wanted images that no file mentions.
+    pub unmentioned: Vec<String>,
 }
 
 /// Changes image tags in the deployment files (`.yaml`, `.yml`, `.patch`) of `tree`.
 pub fn bump(tree: &Tree, plan: &TagPlan) -> Result<ImageBump, DeployError> {
     check_plan(tree, plan)?;
     let mut result = ImageBump::default();
-    let mut mentioned = false;
+    let mut mentioned: BTreeSet<String> = BTreeSet::new();
     let mut looked_at = 0;
     for (path, entry) in tree.iter().filter(|(path, _)| is_wanted(path, plan)) {
         let Some(text) = entry.text() else { continue };
         looked_at += 1;
         let tags = plan.per_file.get(path).unwrap_or(&plan.images);
-        mentioned |= image_refs(text).iter().any(|image| tags.contains_key(image.name));
+        let known = image_refs(text).into_iter().map(|image| image.name).filter(|name| tags.contains_key(*name));
+        mentioned.extend(known.map(str::to_owned));
         let edited = replace_tags(text, tags);
         result.findings.extend(edited.skipped.into_iter().map(|skipped| ImageFinding {
             path: path.clone(),
@@ -116,10 +119,12 @@ pub fn bump(tree: &Tree, plan: &TagPlan) -> Result<ImageBump, DeployError> {
         }
     }
     let asked = !(plan.images.is_empty() && plan.per_file.is_empty());
-    if asked && !mentioned {
+    if asked && mentioned.is_empty() {
         let images: Vec<&str> = plan.images.keys().map(String::as_str).collect();
         return Err(DeployError::NothingMentions { images: images.join(", "), looked_at });
     }
+    let missed = plan.images.keys().filter(|image| !mentioned.contains(*image));
+    result.unmentioned = missed.cloned().collect();
     Ok(result)
 }
 

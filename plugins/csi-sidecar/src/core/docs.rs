@@ -4,11 +4,13 @@
 //! existing row by exchanging the version; a patch release takes the place of its minor's row; rows of minors that are out of
 //! support go to the second table. Rows nobody asked to change keep every byte.
 
+mod lint;
 mod page;
 mod row;
 
 use castoff_sdk::version::Version;
 
+pub use lint::{PageLint, Wrong, lint_page};
 pub use page::{PageEdit, update_page};
 pub use row::{Column, Row, RowFault};
 

@@ -10,8 +10,10 @@ use castoff_sdk::version::Version;
 use super::deploy_images::{self, DeployError, ImageBump, ImageTags, TagPlan};
 
 mod in_tree;
+mod own;
 
 pub use in_tree::{InTreePlan, RbacDownload, RbacError, plan_in_tree};
+pub use own::{OWN_IMAGE, OwnVersion, Raise, own_version, raised, raises};
 
 /// A Kubernetes minor version, `1.34`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -333,7 +335,9 @@ fn stale_readmes(tree: &Tree, root: &str) -> BTreeMap<String, String> {
 /// True for a `kubernetes-…` link inside a deployment folder: the result of `ln -s` onto a link that names a folder.
 fn is_nested_link(root: &str, path: &str, entry: &FileEntry) -> bool {
     let inner = path.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'));
-    entry.link_target().is_some()
+    // A link that leads elsewhere on purpose, as `../util`, is none of these.
+    let sibling = |text: &str| text.trim_start_matches("./").starts_with("kubernetes-");
+    entry.link_target().is_some_and(sibling)
         && inner.and_then(|inner| inner.split_once('/')).is_some_and(|(parent, name)| {
             parent.starts_with("kubernetes-") && !name.contains('/') && name.starts_with("kubernetes-")
         })
@@ -399,29 +403,6 @@ fn drift(tree: &Tree) -> Vec<DeploymentFault> {
     }
     let drifted = by_image.into_iter().filter(|(_, tags)| tags.len() > 1);
     drifted.map(|(image, tags)| DeploymentFault::Drift { image, tags }).collect()
-}
-
-/// The driver's own next version: it is raised by the greatest raise among its sidecars (KEP, versioning section).
-///
-/// `sidecars` holds the old and new version of each. A change without any raise gives a patch release, since a new driver is built
-/// whenever the deployment changed.
-pub fn own_version(current: Version, sidecars: &[(Version, Version)]) -> Version {
-    let major = sidecars.iter().any(|(old, new)| new.major > old.major);
-    let minor = sidecars.iter().any(|(old, new)| (new.major, new.minor) > (old.major, old.minor));
-    if major {
-        current.next_major()
-    } else if minor {
-        current.next_minor()
-    } else {
-        current.next_patch()
-    }
-}
-
-/// Old and new version of each image that a plan changes, for [`own_version`]; tags that are no versions are left out.
-pub fn raises(bump: &ImageBump) -> Vec<(Version, Version)> {
-    let version = |tag: &str| Version::parse(tag).ok();
-    let changes = bump.tags.values().flatten();
-    changes.filter_map(|change| Some((version(&change.from)?, version(&change.to)?))).collect()
 }
 
 /// Tags of one deployment folder: image → tag, the highest where a folder uses several.

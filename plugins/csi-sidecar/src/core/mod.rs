@@ -9,6 +9,7 @@
 pub mod accident;
 pub mod audit;
 pub mod changelog;
+pub mod ci_health;
 pub mod cloudbuild;
 pub mod deploy_images;
 pub mod docs;

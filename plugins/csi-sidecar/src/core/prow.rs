@@ -5,6 +5,11 @@
 
 use std::collections::BTreeMap;
 
+mod kind_images;
+
+/// The variable that lists pre-built kind images.
+const KIND_IMAGES: &str = "CSI_PROW_KIND_IMAGES";
+
 /// One `configvar` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigVar {
@@ -26,6 +31,8 @@ pub struct ProwChange {
     pub values: BTreeMap<String, String>,
     /// New default version of kind.
     pub kind_version: Option<String>,
+    /// Pre-built kind images, each to take the place of its Kubernetes minor in `CSI_PROW_KIND_IMAGES`.
+    pub kind_images: Vec<String>,
 }
 
 /// A change of one value.
@@ -139,7 +146,16 @@ pub fn kind_versions(text: &str) -> Vec<String> {
 pub fn edit(text: &str, change: &ProwChange) -> Result<ProwEdit, ProwError> {
     let vars = config_vars(text);
     let mut edits: Vec<Edit> = Vec::new();
-    for (name, value) in &change.values {
+    let mut values = change.values.clone();
+    if !change.kind_images.is_empty() {
+        let present = match values.get(KIND_IMAGES) {
+            Some(given) => given,
+            None => &the_variable(&vars, KIND_IMAGES)?.value,
+        };
+        let list = kind_images::merged(present, &change.kind_images);
+        values.insert(KIND_IMAGES.to_owned(), list);
+    }
+    for (name, value) in &values {
         check_value(name, value)?;
         let var = the_variable(&vars, name)?;
         if var.value == *value {
@@ -205,15 +221,26 @@ fn the_variable<'a>(vars: &'a [ConfigVar], name: &str) -> Result<&'a ConfigVar, 
 }
 
 fn check_value(name: &str, value: &str) -> Result<(), ProwError> {
-    if value.contains(['"', '$', '`', '\\']) {
+    if !is_plain(value) {
         return Err(ProwError::UnsafeValue { name: name.to_owned(), value: value.to_owned() });
     }
-    if name == "CSI_PROW_KIND_IMAGES"
+    if name == KIND_IMAGES
         && let Some(image) = value.lines().find(|line| !line.trim().is_empty() && !is_pinned(line.trim()))
     {
         return Err(ProwError::UnpinnedKindImage { image: image.to_owned() });
     }
     Ok(())
+}
+
+/// True if the shell takes the value between double quotes as it is written. A backslash stands for itself there, unless one of the
+/// characters that it could take the meaning of follows: the patterns of test names hold `\\[`.
+fn is_plain(value: &str) -> bool {
+    let follows = |at: usize| value.get(at + 1..).and_then(|rest| rest.chars().next());
+    value.char_indices().all(|(at, c)| match c {
+        '"' | '$' | '`' => false,
+        '\\' => follows(at).is_some_and(|next| !matches!(next, '\\' | '\n')),
+        _ => true,
+    })
 }
 
 /// True if the shell reads the value as one word without quotes.
@@ -334,7 +361,7 @@ configvar CSI_PROW_KIND_VERSION "$(kind_version_default)" "kind"
 
     fn change(values: &[(&str, &str)], kind: Option<&str>) -> ProwChange {
         let values = values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        ProwChange { values, kind_version: kind.map(str::to_owned) }
+        ProwChange { values, kind_version: kind.map(str::to_owned), kind_images: Vec::new() }
     }
 
     #[test]
@@ -376,6 +403,8 @@ configvar CSI_PROW_KIND_VERSION "$(kind_version_default)" "kind"
             (change(&[("Z", "1")], None), "the variables there are: A_VERSION"),
             (change(&[("B_COMPUTED", "1")], None), "is computed"),
             (change(&[("A_VERSION", "$(rm)")], None), "expected plain text"),
+            (change(&[("A_VERSION", "a\\")], None), "expected plain text"),
+            (change(&[("A_VERSION", "a\\\\b")], None), "expected plain text"),
             (change(&[("CSI_PROW_KIND_IMAGES", "kindest/node:v1.2.3")], None), "is not pinned"),
         ];
         for (wanted, expected) in cases {
@@ -389,7 +418,7 @@ configvar CSI_PROW_KIND_VERSION "$(kind_version_default)" "kind"
 
     proptest! {
         #[test]
-        fn reads_back_what_it_wrote(value in "[a-z0-9. :/\n-]{1,40}", noise in "[ -~\n]{0,80}") {
+        fn reads_back_what_it_wrote(value in "([a-z0-9. :/\n'|-]|\\\\[\\[\\]a-z]){1,40}", noise in "[ -~\n]{0,80}") {
             let script = format!("x\nconfigvar NAME \"v1\" \"text\"\n{}", noise.replace("configvar", ""));
             let wanted = change(&[("NAME", &value)], None);
             let edited = edit(&script, &wanted).unwrap();

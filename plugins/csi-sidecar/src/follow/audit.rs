@@ -1,11 +1,15 @@
 //! `audit`: accidents in the past of a repository, so that somebody finds them before its users do. Changes nothing.
+//!
+//! What the repository itself shows is always looked at; [`outside`] looks at registries and other repositories where that is granted.
+
+mod outside;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use castoff_sdk::git::Reference;
+use castoff_sdk::git::{Commit, Reference};
 use castoff_sdk::process::{Context, Graph, InputKind, Outcome, Process, Step, StepKind};
 use castoff_sdk::tree::Tree;
-use castoff_sdk::version::{TagSet, Version};
+use castoff_sdk::version::{Line, TagSet, Version};
 use castoff_sdk::{Error, scratch};
 use serde::Deserialize;
 use serde_json::json;
@@ -14,7 +18,7 @@ use super::checkout::Checkout;
 use super::graph;
 use super::input::{self, invalid};
 use super::{deploy_images, hostpath_deployment, report};
-use crate::core::accident::{RangeCommit, false_notes, tag_accidents};
+use crate::core::accident::{Accident, RangeCommit, false_notes, skipped_versions, tag_accidents};
 use crate::core::changelog::{self, Entry};
 use crate::core::deploy_images::{TagPlan, bump};
 use crate::core::hostpath;
@@ -26,6 +30,8 @@ const STEP: &str = "audit";
 const SOURCE: &str = "KEP 001, versioning and artifacts";
 /// Commits of one release that are looked at.
 const RANGE: u32 = 10_000;
+/// Commits between changelog and tag that are looked at.
+const LATE: u32 = 50;
 
 /// What the process is told.
 #[derive(Debug, Deserialize)]
@@ -36,10 +42,30 @@ struct Inputs {
     since: Option<String>,
     #[serde(default = "directory")]
     directory: String,
+    #[serde(default = "releases")]
+    releases: usize,
+    #[serde(default = "crate::step::input::staging")]
+    staging: String,
+    #[serde(default = "crate::step::input::production")]
+    production: String,
+    #[serde(default = "crate::step::input::promotion_repository")]
+    promotion_repository: String,
+    #[serde(default = "crate::step::input::promotion_file")]
+    promotion_file: String,
+    #[serde(default = "crate::step::input::docs_repository")]
+    docs_repository: String,
+    #[serde(default = "crate::chain::release_tools")]
+    release_tools: String,
+    #[serde(default = "crate::chain::test_infra")]
+    test_infra: String,
 }
 
 fn directory() -> String {
     "deploy".to_owned()
+}
+
+fn releases() -> usize {
+    10
 }
 
 pub(super) fn process() -> Process {
@@ -52,6 +78,30 @@ pub(super) fn process() -> Process {
         ),
         input::optional("since", InputKind::Text, "Oldest release to look at, `v3.0.0`; all when left out"),
         input::optional("directory", InputKind::Text, "Folder of the deployments; `deploy` when left out"),
+        input::optional(
+            "releases",
+            InputKind::Integer,
+            "How many of the newest releases are followed into the registries; 10 when left out",
+        ),
+        input::optional("staging", InputKind::Text, "Registry of the builds; that of sig-storage when left out"),
+        input::optional("production", InputKind::Text, "Registry of users; that of sig-storage when left out"),
+        input::optional(
+            "promotion-repository",
+            InputKind::Text,
+            "Repository of the promotion list; `kubernetes/k8s.io` when left out",
+        ),
+        input::optional("promotion-file", InputKind::Text, "Path of that list; sig-storage's when left out"),
+        input::optional(
+            "docs-repository",
+            InputKind::Text,
+            "Repository of the documentation; `kubernetes-csi/docs` when left out",
+        ),
+        input::optional(
+            "release-tools",
+            InputKind::Text,
+            "Repository of prow.sh; `kubernetes-csi/csi-release-tools` when left out",
+        ),
+        input::optional("test-infra", InputKind::Text, "Repository of gen-jobs.sh; `kubernetes/test-infra` when left out"),
     ];
     graph::process(
         NAME,
@@ -79,16 +129,25 @@ pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
         return Err(invalid(format!("{NAME} has no step {}", context.step)));
     }
     let past = Past::open(&inputs)?;
-    let findings = [
+    let mut findings = vec![
         ("tags", past.tags()),
         ("branches", past.branches()?),
         ("notes", past.notes()?),
+        ("late merges", past.late_merges()?),
         ("changelogs", past.changelogs()?),
         ("deployments", past.deployments(&inputs.directory)?),
     ];
-    let (text, counts) = summary(&inputs.repository, &findings);
+    let mut left_out = Vec::new();
+    for (part, found) in outside::parts(&past, &inputs, context.pinned) {
+        match found {
+            Ok(found) => findings.push((part, found)),
+            Err(why) => left_out.push(format!("{part}: {why}")),
+        }
+    }
+    let (text, counts) = summary(&inputs.repository, &findings, &left_out);
     scratch::publish("audit.md", "text/markdown", text.as_bytes())?;
-    Ok(Outcome::Done(json!({ "repository": inputs.repository, "findings": counts }).to_string()))
+    let output = json!({ "repository": inputs.repository, "findings": counts, "not-looked-at": left_out, "report": text });
+    Ok(Outcome::Done(output.to_string()))
 }
 
 fn read(inputs: &str) -> Result<Inputs, Error> {
@@ -100,13 +159,18 @@ fn read(inputs: &str) -> Result<Inputs, Error> {
 }
 
 /// The report and the number of findings of each part.
-fn summary<'a>(repository: &str, findings: &[(&'a str, Vec<String>)]) -> (String, BTreeMap<&'a str, usize>) {
+fn summary<'a>(
+    repository: &str,
+    findings: &[(&'a str, Vec<String>)],
+    left_out: &[String],
+) -> (String, BTreeMap<&'a str, usize>) {
     let counts: BTreeMap<&str, usize> = findings.iter().map(|(part, lines)| (*part, lines.len())).collect();
     let total: usize = counts.values().sum();
     let mut text = format!("# Audit of {repository}\n\n{total} findings.\n\n");
     for (part, lines) in findings {
         text.push_str(&report::list(&format!("## {part}"), lines, usize::MAX));
     }
+    text.push_str(&report::list("## Not looked at", left_out, usize::MAX));
     (text, counts)
 }
 
@@ -146,15 +210,36 @@ impl Past {
         let names = self.names.iter().filter(|(tag, _)| recent(tag));
         let names: BTreeMap<String, String> =
             names.map(|(tag, commit)| (tag.clone(), commit.clone())).collect();
-        tag_accidents(&names).iter().map(ToString::to_string).collect()
+        let finals: Vec<Version> = self.tags.finals().collect();
+        let skipped = skipped_versions(&finals);
+        let skipped = skipped.iter().filter(|accident| match accident {
+            Accident::Skipped { version, .. } => self.since.is_none_or(|since| *version >= since),
+            _ => true,
+        });
+        tag_accidents(&names).iter().chain(skipped).map(ToString::to_string).collect()
     }
 
-    /// Tags that are not on the release branch of their line.
+    /// Heads of the default branch and of the newest release branches, with their names.
+    fn heads(&self, most: usize) -> Vec<(String, String)> {
+        let mut lines: Vec<(Line, &String)> =
+            self.branches.iter().filter_map(|(name, commit)| Some((Line::of_branch(name)?, commit))).collect();
+        lines.sort_by(|(a, _), (b, _)| b.cmp(a));
+        let own = (self.checkout.base.clone(), self.checkout.head.id.clone());
+        let newest = lines.into_iter().take(most).map(|(line, commit)| (line.branch(), commit.clone()));
+        std::iter::once(own).chain(newest).collect()
+    }
+
+    /// Tags that are not on the release branch of their line, and lines without one.
     fn branches(&self) -> Result<Vec<String>, Error> {
         let mut found = Vec::new();
         for (version, commit) in self.releases() {
             let branch = version.line().branch();
-            let Some(head) = self.branches.get(&branch) else { continue };
+            let Some(head) = self.branches.get(&branch) else {
+                if version.patch == 0 {
+                    found.push(format!("{version} has no branch {branch}; create it at {commit} before the next patch"));
+                }
+                continue;
+            };
             if !self.checkout.repository.is_ancestor(commit, head)? {
                 found.push(format!(
                     "{version} is at {commit}, which is not on {branch}; release the next patch from that branch"
@@ -180,6 +265,38 @@ impl Past {
             let commits = self.range(start, commit)?;
             let accidents = false_notes(&commits, &noted);
             found.extend(accidents.iter().map(|accident| format!("{path}, {version}: {accident}")));
+        }
+        Ok(found)
+    }
+
+    /// Merges between the changelog of a release and its tag: they are released without having been looked at for notes.
+    fn late_merges(&self) -> Result<Vec<String>, Error> {
+        let mut found = Vec::new();
+        for (version, commit) in self.releases() {
+            if self.entry(version, commit)?.is_none() {
+                continue;
+            }
+            let mut late: Vec<Commit> = Vec::new();
+            // From the tag down to the commit that brought the entry.
+            for commit in self.checkout.repository.first_parents(None, commit, LATE)? {
+                let parent = commit.parents.first().map(String::as_str);
+                let entered = match parent {
+                    Some(parent) => self.entry(version, parent)?.is_none(),
+                    None => true,
+                };
+                if entered {
+                    break;
+                }
+                late.push(commit);
+            }
+            let subjects: Vec<&str> = late.iter().map(|commit| commit.subject.as_str()).collect();
+            if !subjects.is_empty() {
+                found.push(format!(
+                    "{version} was tagged {} commits after its changelog; check them for notes: {}",
+                    subjects.len(),
+                    subjects.join("; ")
+                ));
+            }
         }
         Ok(found)
     }
@@ -292,9 +409,14 @@ mod tests {
         .collect();
         let found = deployment_findings(&tree, "deploy");
         assert_eq!(found.len(), 3, "{found:?}");
-        let (text, counts) = summary("o/r", &[("tags", Vec::new()), ("deployments", found)]);
+        let (text, counts) = summary(
+            "o/r",
+            &[("tags", Vec::new()), ("deployments", found)],
+            &["images: not granted".to_owned()],
+        );
         assert_eq!(counts, [("deployments", 3), ("tags", 0)].into());
         assert!(text.contains("3 findings") && !text.contains("## tags"));
+        assert!(text.ends_with("## Not looked at\n\n- images: not granted\n\n"), "{text}");
     }
 
     #[test]

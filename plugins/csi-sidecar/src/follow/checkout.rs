@@ -5,20 +5,20 @@ use castoff_sdk::tree::{FileEntry, Mode, Tree, TreeChanges};
 use castoff_sdk::{Error, git::Commit};
 
 /// A repository at the head of the branch to change.
-pub(super) struct Checkout {
+pub(crate) struct Checkout {
     /// `owner/name`.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The repository.
-    pub(super) repository: git::Repository,
+    pub(crate) repository: git::Repository,
     /// Branch to change.
-    pub(super) base: String,
+    pub(crate) base: String,
     /// Its head.
-    pub(super) head: Commit,
+    pub(crate) head: Commit,
 }
 
 impl Checkout {
     /// Opens a repository at the head of `base`, of the default branch when none is given.
-    pub(super) fn open(name: &str, base: Option<&str>) -> Result<Self, Error> {
+    pub(crate) fn open(name: &str, base: Option<&str>) -> Result<Self, Error> {
         let repository = git::open(name)?;
         let base = match base {
             Some(base) => base.to_owned(),
@@ -31,7 +31,7 @@ impl Checkout {
     }
 
     /// Files below a folder (empty: the whole repository) whose path is wanted.
-    pub(super) fn below(&self, folder: &str, wanted: impl Fn(&str) -> bool) -> Result<Tree, Error> {
+    pub(crate) fn below(&self, folder: &str, wanted: impl Fn(&str) -> bool) -> Result<Tree, Error> {
         let entries = self.repository.entries(&self.head.id, folder, true).map_err(|error| match error {
             Error::NotFound(_) => Error::NotFound(format!(
                 "{} has no folder {folder:?} on {}; name the right one as `directory`",
@@ -43,7 +43,7 @@ impl Checkout {
     }
 
     /// The named files; those that are absent are left out.
-    pub(super) fn files<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Result<Tree, Error> {
+    pub(crate) fn files<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Result<Tree, Error> {
         let mut tree = Tree::new();
         for path in paths {
             if let Some(entry) = self.entry(path)? {
@@ -54,7 +54,7 @@ impl Checkout {
     }
 
     /// The tree entry at a path.
-    pub(super) fn entry(&self, path: &str) -> Result<Option<TreeEntry>, Error> {
+    pub(crate) fn entry(&self, path: &str) -> Result<Option<TreeEntry>, Error> {
         entry_at(&self.repository, &self.head.id, path)
     }
 
@@ -64,7 +64,7 @@ impl Checkout {
 }
 
 /// The tree entry at a path of a commit.
-pub(super) fn entry_at(
+pub(crate) fn entry_at(
     repository: &git::Repository,
     commit: &str,
     path: &str,
@@ -78,7 +78,7 @@ pub(super) fn entry_at(
 }
 
 /// Reads files and links; folders and submodules are left out.
-pub(super) fn read_entries<'a>(
+pub(crate) fn read_entries<'a>(
     repository: &git::Repository,
     commit: &str,
     entries: impl IntoIterator<Item = &'a TreeEntry>,
@@ -100,7 +100,7 @@ pub(super) fn read_entries<'a>(
 }
 
 /// The changes as git wants them: removals first, so that a file may take the place of a folder.
-pub(super) fn changes(edit: &TreeChanges) -> Vec<Change> {
+pub(crate) fn changes(edit: &TreeChanges) -> Vec<Change> {
     let removed = edit.deletes.iter().filter(|path| !edit.writes.contains_key(*path));
     let removed = removed.map(|path| Change::Remove(path.clone()));
     let written = edit.writes.iter().map(|(path, entry)| {

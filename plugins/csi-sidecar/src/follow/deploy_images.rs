@@ -138,7 +138,8 @@ pub(super) fn words(bump: &ImageBump) -> (Vec<String>, Vec<String>) {
         paths.dedup();
         format!("{change} in {}", paths.join(", "))
     });
-    (changes.collect(), bump.findings.iter().map(remark).collect())
+    let missed = bump.unmentioned.iter().map(|image| format!("{image} is mentioned in no deployment file"));
+    (changes.collect(), bump.findings.iter().map(remark).chain(missed).collect())
 }
 
 /// A finding in one line.

@@ -2,7 +2,7 @@
 //!
 //! Links are written as tree entries at their own path, so none can land inside the folder an older link names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use castoff_sdk::Error;
 use castoff_sdk::process::{Context, Graph, InputKind, Outcome, Process};
@@ -17,7 +17,7 @@ use super::input::{self, invalid, refused};
 use super::propose::{self, Proposal};
 use crate::core::deploy_images::{ImageTags, TagPlan};
 use crate::core::hostpath::{
-    DeploymentFault, NewDeployment, ReadmeVersion, audit, new_deployment, own_version, raises,
+    DeploymentFault, NewDeployment, OWN_IMAGE, ReadmeVersion, audit, new_deployment, own_version, raises,
 };
 
 pub(super) const NAME: &str = "hostpath-deployment";
@@ -197,7 +197,8 @@ fn plan(tree: &Tree, inputs: &Inputs) -> Result<Proposal, Error> {
     let inside = format!("{}/", wanted.root);
     report.remarks.extend(audit(&after, &wanted.root, &|path| !path.starts_with(&inside)).iter().map(fault));
     let raised = raises(&made.images);
-    proposal.outputs.insert("sidecars-raised".to_owned(), json!(raised.len()));
+    let names: BTreeSet<&str> = raised.iter().map(|raise| raise.image.as_str()).collect();
+    proposal.outputs.insert("sidecars-raised".to_owned(), json!(names.len()));
     if let Some(current) = own_tag(&after) {
         proposal
             .outputs
@@ -209,7 +210,7 @@ fn plan(tree: &Tree, inputs: &Inputs) -> Result<Proposal, Error> {
 /// Highest version of the driver's own image.
 fn own_tag(tree: &Tree) -> Option<castoff_sdk::version::Version> {
     let used = crate::core::deploy_images::images_in_use(tree);
-    let tags = used.into_values().filter_map(|mut images| images.remove("hostpathplugin")).flatten();
+    let tags = used.into_values().filter_map(|mut images| images.remove(OWN_IMAGE)).flatten();
     tags.filter_map(|tag| castoff_sdk::version::Version::parse(&tag).ok()).max()
 }
 

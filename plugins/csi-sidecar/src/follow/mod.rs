@@ -6,12 +6,15 @@
 
 mod audit;
 mod builder_image;
-mod checkout;
+pub(crate) mod checkout;
 mod ci_jobs;
 mod deploy_images;
+mod deployment_links;
 mod docs;
+mod docs_lint;
 mod graph;
 mod hostpath_deployment;
+mod in_tree;
 mod input;
 mod propose;
 mod prow;
@@ -36,8 +39,19 @@ macro_rules! follow {
     };
 }
 
-const ALL: [Follow; 8] =
-    follow![docs, deploy_images, hostpath_deployment, ci_jobs, prow, builder_image, release_tools, audit,];
+const ALL: [Follow; 11] = follow![
+    docs,
+    docs_lint,
+    deploy_images,
+    deployment_links,
+    hostpath_deployment,
+    in_tree,
+    ci_jobs,
+    prow,
+    builder_image,
+    release_tools,
+    audit,
+];
 
 /// Descriptions of all follow-up processes.
 pub(crate) fn processes() -> Vec<Process> {

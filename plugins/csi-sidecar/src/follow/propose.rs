@@ -28,6 +28,8 @@ pub(super) struct Proposal {
     pub(super) title: String,
     /// Word of Prow's `/kind` command.
     pub(super) kind: &'static str,
+    /// Whether it is a draft that nobody shall merge yet.
+    pub(super) draft: bool,
     /// The words.
     pub(super) report: Report,
     /// Further outputs of the step.
@@ -106,7 +108,7 @@ pub(super) fn publish(
             title: proposal.title.clone(),
             body: proposal.report.body(proposal.kind),
             labels: Vec::new(),
-            draft: false,
+            draft: proposal.draft,
         },
     )?;
     keep_report(proposal)?;

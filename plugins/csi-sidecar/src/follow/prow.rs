@@ -31,6 +31,10 @@ struct Inputs {
     #[serde(default)]
     values: BTreeMap<String, String>,
     kind_version: Option<String>,
+    #[serde(default)]
+    kind_images: Vec<String>,
+    #[serde(default)]
+    trial: bool,
 }
 
 fn repository() -> String {
@@ -50,7 +54,13 @@ pub(super) fn process() -> Process {
             "New default values: `CSI_PROW_DRIVER_VERSION = \"v1.17.0\"`",
         ),
         input::optional("kind-version", InputKind::Text, "New default version of kind: `v0.25.0`"),
+        input::optional(
+            "kind-images",
+            InputKind::Texts,
+            "Pre-built kind images, each in place of its Kubernetes minor: `kindest/node:v1.36.0@sha256:\u{2026}`",
+        ),
         input::optional("file", InputKind::Text, "Path of the script; `prow.sh` when left out"),
+        input::optional("trial", InputKind::Flag, "Only to try the values: a draft that nobody shall merge"),
     ];
     inputs.extend(input::target());
     graph::process(NAME, "Change default values of the shared CI script", inputs)
@@ -77,8 +87,8 @@ pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
 
 fn read(inputs: &str) -> Result<Inputs, Error> {
     let inputs: Inputs = input::read(inputs)?;
-    if inputs.values.is_empty() && inputs.kind_version.is_none() {
-        return Err(invalid("no value is wanted; expected `values` or `kind-version`"));
+    if inputs.values.is_empty() && inputs.kind_version.is_none() && inputs.kind_images.is_empty() {
+        return Err(invalid("no value is wanted; expected `values`, `kind-version` or `kind-images`"));
     }
     Ok(inputs)
 }
@@ -91,7 +101,11 @@ fn plan(tree: &Tree, inputs: &Inputs) -> Result<Proposal, Error> {
     let text = entry
         .text()
         .ok_or_else(|| refused(format!("{path} is a link or not UTF-8; name the script itself")))?;
-    let change = ProwChange { values: inputs.values.clone(), kind_version: inputs.kind_version.clone() };
+    let change = ProwChange {
+        values: inputs.values.clone(),
+        kind_version: inputs.kind_version.clone(),
+        kind_images: inputs.kind_images.clone(),
+    };
     let edited = edit(text, &change).map_err(|error| refused(format!("{path}: {error}")))?;
     let mut proposal = Proposal {
         process: NAME,
@@ -110,13 +124,24 @@ fn plan(tree: &Tree, inputs: &Inputs) -> Result<Proposal, Error> {
         format!("`{}`: `{}` becomes `{}`", change.name, first(&change.from), first(&change.to))
     });
     proposal.report.changes = lines.collect();
+    if inputs.trial {
+        proposal.draft = true;
+        proposal.title = format!("WIP: {}", proposal.title);
+        proposal.subject = format!("trial {}", proposal.subject);
+        proposal.report.summary =
+            format!("Tries default values in `{path}`. Not to be merged: the script belongs to another repository.");
+    }
     Ok(proposal)
 }
 
 fn subject(inputs: &Inputs) -> String {
     let kind = inputs.kind_version.iter().map(|version| format!("kind {version}"));
     let values = inputs.values.iter().map(|(name, value)| format!("{name} {value}"));
-    kind.chain(values).collect::<Vec<_>>().join(" ")
+    let images = inputs.kind_images.iter().map(|image| {
+        let name = image.split('@').next().unwrap_or(image);
+        name.rsplit('/').next().unwrap_or(name).to_owned()
+    });
+    kind.chain(values).chain(images).collect::<Vec<_>>().join(" ")
 }
 
 fn title(inputs: &Inputs) -> String {
@@ -145,6 +170,9 @@ mod tests {
         let after = proposal.changes.apply(&tree);
         assert_eq!(after["prow.sh"].text(), Some(script.replace("v1.0.0", "v1.1.0").as_str()));
         assert!(plan(&after, &inputs).unwrap().changes.is_empty());
+        assert!(!proposal.draft);
+        let trial = plan(&tree, &Inputs { trial: true, ..inputs }).unwrap();
+        assert!(trial.draft && trial.title.starts_with("WIP: ") && trial.subject.starts_with("trial "));
         let cases = [
             (r#"{}"#, "no value is wanted"),
             (r#"{"values":{"CSI_PROW_X":"1"}}"#, "CSI_PROW_DRIVER_VERSION"),

@@ -202,7 +202,8 @@ fn gather(repository: &str, inputs: &Inputs) -> Result<Facts, Error> {
     let upstream = git::open(&inputs.upstream)?;
     let taken = revision(&upstream, inputs)?;
     let prefix_tree = checkout.entry(inputs.prefix())?.filter(|entry| entry.kind == EntryKind::Directory);
-    let last = last_update(&checkout, &upstream, inputs, prefix_tree.is_some())?;
+    let held = prefix_tree.as_ref().map(|entry| entry.id.as_str());
+    let last = last_update(&checkout, (&upstream, &taken), inputs, held)?;
     Ok(Facts { checkout, upstream, taken, last, prefix_tree: prefix_tree.map(|entry| entry.id) })
 }
 
@@ -226,23 +227,27 @@ fn revision(upstream: &git::Repository, inputs: &Inputs) -> Result<Commit, Error
     )))
 }
 
-/// The last update by the trailers of its squash commit.
+/// The last update: by the trailers of its squash commit, else by the upstream commit whose files the folder holds (a merge that was
+/// squashed has lost the trailers). `held` is the tree of the folder.
 fn last_update(
     checkout: &Checkout,
-    upstream: &git::Repository,
+    (upstream, taken): (&git::Repository, &Commit),
     inputs: &Inputs,
-    present: bool,
+    held: Option<&str>,
 ) -> Result<Option<(Commit, Option<Commit>)>, Error> {
-    let found = match (&inputs.split_before, squashed(checkout, inputs.prefix())?) {
-        (Some(split), _) => Some((split.clone(), None)),
-        (None, Some((split, commit))) => Some((split, Some(commit))),
-        (None, None) if present => {
-            return Err(refused(format!(
-                "{}; or name the upstream commit it holds as `split-before`",
-                SubtreeError::NoTrailer { prefix: inputs.prefix().to_owned() }
-            )));
-        }
-        (None, None) => None,
+    let found = match (&inputs.split_before, squashed(checkout, inputs.prefix())?, held) {
+        (Some(split), ..) => Some((split.clone(), None)),
+        (None, Some((split, commit)), _) => Some((split, Some(commit))),
+        (None, None, Some(tree)) => match with_tree(upstream, taken, tree)? {
+            Some(split) => Some((split, None)),
+            None => {
+                return Err(refused(format!(
+                    "{}; or name the upstream commit it holds as `split-before`",
+                    SubtreeError::NoTrailer { prefix: inputs.prefix().to_owned() }
+                )));
+            }
+        },
+        (None, None, None) => None,
     };
     let Some((split, commit)) = found else { return Ok(None) };
     let Some(at) = upstream.resolve(&split)? else {
@@ -255,6 +260,12 @@ fn last_update(
     };
     // A squash commit that was itself squashed into another one has another tree; it is no parent then.
     Ok(Some((at.clone(), commit.filter(|commit| commit.tree == at.tree))))
+}
+
+/// The newest upstream commit with exactly these files.
+fn with_tree(upstream: &git::Repository, taken: &Commit, tree: &str) -> Result<Option<String>, Error> {
+    let log = upstream.log(None, &taken.id, LISTED)?;
+    Ok(log.into_iter().find(|commit| commit.tree == tree).map(|commit| commit.id))
 }
 
 fn squashed(checkout: &Checkout, prefix: &str) -> Result<Option<(String, Commit)>, Error> {

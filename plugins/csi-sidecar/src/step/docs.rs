@@ -1,14 +1,14 @@
 //! The documentation book: the row of the version on every page that lists the sidecar.
 
 use castoff_sdk::Error;
-use castoff_sdk::git::Repository;
+use castoff_sdk::git::{self, Repository};
 use castoff_sdk::process::{Context, Outcome};
 use castoff_sdk::step::done;
 use castoff_sdk::version::Version;
 
 use super::input::Inputs;
 use super::pull::{self, Proposed};
-use super::world::{World, list, paths, text};
+use super::world::{World, list, paths, release_dates, text};
 use crate::core::docs::{Column, Placement, WantedRow, rows, update_page};
 use crate::core::proposal::{Proposal, marker};
 use crate::core::support::SupportWindow;
@@ -63,7 +63,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome, Error> {
 }
 
 /// Pages with a version table whose rows link releases of the repository.
-fn find_pages(repository: &Repository, commit: &str, sidecar: &str) -> Result<Vec<String>, Error> {
+pub(crate) fn find_pages(repository: &Repository, commit: &str, sidecar: &str) -> Result<Vec<String>, Error> {
     let link = format!("github.com/{sidecar}/releases/tag/");
     let mut pages = Vec::new();
     for path in paths(repository, commit, PAGES)? {
@@ -79,13 +79,7 @@ fn find_pages(repository: &Repository, commit: &str, sidecar: &str) -> Result<Ve
 }
 
 fn support_window(repository: &str, now: i64) -> Result<SupportWindow, Error> {
-    let world = World::read(repository)?;
-    let mut dates = Vec::new();
-    for (version, commit) in world.tags.versions().filter(|(version, _)| version.is_final()) {
-        if let Some(commit) = world.repository.resolve(commit)? {
-            dates.push((version, commit.time));
-        }
-    }
+    let dates = release_dates(&git::open(repository)?)?;
     Ok(SupportWindow::new(now, dates.iter().map(|(version, time)| (version, *time))))
 }
 

@@ -61,7 +61,7 @@ pub(crate) struct Inputs {
     pub(crate) docs_repository: String,
 }
 
-fn dashboard() -> String {
+pub(crate) fn dashboard() -> String {
     "sig-storage-csi-ci".to_owned()
 }
 
@@ -73,23 +73,23 @@ fn module_proxy() -> String {
     "https://proxy.golang.org".to_owned()
 }
 
-pub(super) fn staging() -> String {
+pub(crate) fn staging() -> String {
     "gcr.io/k8s-staging-sig-storage".to_owned()
 }
 
-pub(super) fn production() -> String {
+pub(crate) fn production() -> String {
     "registry.k8s.io/sig-storage".to_owned()
 }
 
-pub(super) fn promotion_repository() -> String {
+pub(crate) fn promotion_repository() -> String {
     "kubernetes/k8s.io".to_owned()
 }
 
-pub(super) fn promotion_file() -> String {
+pub(crate) fn promotion_file() -> String {
     "registry.k8s.io/images/k8s-staging-sig-storage/images.yaml".to_owned()
 }
 
-fn docs_repository() -> String {
+pub(crate) fn docs_repository() -> String {
     "kubernetes-csi/docs".to_owned()
 }
 

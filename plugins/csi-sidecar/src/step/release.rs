@@ -84,7 +84,7 @@ pub(crate) fn describe() -> Process {
     }
 }
 
-fn profiles() -> Vec<Profile> {
+pub(crate) fn profiles() -> Vec<Profile> {
     vec![
         profile("seed-2022-02", "2022-02", "the process as written down in SIDECAR_RELEASE_PROCESS.md"),
         profile("patch-script-notes", "2023", "notes of patch releases without the line \"Changelog since\""),

@@ -7,7 +7,7 @@ use castoff_sdk::git::{self, Repository};
 use castoff_sdk::logging::{self, Level};
 use castoff_sdk::scratch;
 use castoff_sdk::step::{not_found, words};
-use castoff_sdk::version::TagSet;
+use castoff_sdk::version::{TagSet, Version};
 
 /// Longest first-parent walk.
 pub(crate) const LONGEST_WALK: u32 = 20_000;
@@ -54,6 +54,19 @@ impl World {
         let found = self.branches.get(branch).map(String::as_str);
         found.ok_or_else(|| not_found(format!("there is no branch {branch} any more")))
     }
+}
+
+/// Final releases with the time of their commits, lowest first.
+pub(crate) fn release_dates(repository: &Repository) -> Result<Vec<(Version, i64)>, Error> {
+    let found = repository.references("refs/tags/**")?;
+    let named = found.into_iter().filter_map(|tag| Some((tag.name.strip_prefix("refs/tags/")?.to_owned(), tag.commit)));
+    let mut dates = Vec::new();
+    for (version, commit) in TagSet::new(named).versions().filter(|(version, _)| version.is_final()) {
+        if let Some(commit) = repository.resolve(commit)? {
+            dates.push((version, commit.time));
+        }
+    }
+    Ok(dates)
 }
 
 /// A text file at a commit; none where there is none.

@@ -103,6 +103,14 @@ impl Row {
         squeezed(&self.cells) == squeezed(&other.cells)
     }
 
+    /// Repository whose release the row names, `owner/name`.
+    pub fn repository(&self) -> Option<String> {
+        let (_, url) = link(self.cells.get(RELEASE)?)?;
+        let path = url.split_once("github.com/")?.1;
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        Some(format!("{}/{}", parts.next()?, parts.next()?))
+    }
+
     /// Everything in which the row contradicts its own version.
     pub fn faults(&self) -> Vec<RowFault> {
         let mut faults = Vec::new();

@@ -23,6 +23,8 @@ pub struct RbacDownload {
     pub project: String,
     /// Tag to fetch at.
     pub tag: String,
+    /// Path of the file in that repository.
+    pub source: String,
     /// Address of the file.
     pub url: String,
     /// Where it goes, relative to `storage-csi`.
@@ -157,7 +159,14 @@ fn download(image: &str, tag: &str, version: &str, script: &str) -> RbacDownload
     let header = format!(
         "# Do not edit, downloaded from {base}/{folder}/{file}\n# for csi-driver-host-path {version}\n# by {script}\n#\n"
     );
-    RbacDownload { path: format!("{project}/{inner}{file}"), project, tag: tag.to_owned(), url, header }
+    RbacDownload {
+        path: format!("{project}/{inner}{file}"),
+        source: format!("deploy/kubernetes/{inner}{file}"),
+        project,
+        tag: tag.to_owned(),
+        url,
+        header,
+    }
 }
 
 /// Project, folder and file of an image's RBAC rules: `csi-x` belongs to `external-x`, two images have their own rules.

@@ -164,18 +164,3 @@ fn one_kind_of_deployment_may_go_alone() {
     assert!(after.contains_key("deploy/kubernetes-1.5-test/hostpath/p.yaml"));
     assert_eq!(after["deploy/kubernetes-latest-test"].link_target(), Some("kubernetes-1.6-test"));
 }
-
-#[test]
-fn own_version_follows_the_greatest_raise() {
-    let version = |text: &str| Version::parse(&format!("v{text}")).unwrap();
-    let cases: [(&[(&str, &str)], &str); 4] = [
-        (&[("1.0.0", "1.0.1"), ("3.1.0", "4.0.0")], "2.0.0"),
-        (&[("1.0.0", "1.1.0"), ("3.1.0", "3.1.1")], "1.8.0"),
-        (&[("1.0.0", "1.0.1")], "1.7.4"),
-        (&[], "1.7.4"),
-    ];
-    for (raises, expected) in cases {
-        let raises: Vec<_> = raises.iter().map(|(old, new)| (version(old), version(new))).collect();
-        assert_eq!(own_version(version("1.7.3"), &raises), version(expected));
-    }
-}
