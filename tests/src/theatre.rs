@@ -93,6 +93,21 @@ impl Theatre {
         self.folder.path().join(files[0].0)
     }
 
+    /// A file at the head of a branch as the forge has it now, or the text of a link; none where there is none.
+    ///
+    /// # Panics
+    /// When the forge's repository cannot be read.
+    #[must_use]
+    pub fn file(&self, repository: &str, branch: &str, path: &str) -> Option<Vec<u8>> {
+        let place = self.folder.path().join("forge").join(format!("{}.git", repository.to_lowercase()));
+        let git = git2::Repository::open_bare(place).expect("the repository can be opened");
+        let head = git.find_reference(&format!("refs/heads/{branch}")).expect("the branch is there");
+        let tree = head.peel_to_tree().expect("it names a commit");
+        let entry = tree.get_path(Path::new(path)).ok()?;
+        let blob = entry.to_object(&git).ok()?.into_blob().ok()?;
+        Some(blob.content().to_vec())
+    }
+
     /// Reads a release file into a run that can begin.
     ///
     /// # Panics

@@ -10,18 +10,22 @@ use castoff_tests::theatre::{Theatre, engine};
 
 /// Plays the livenessprobe example to its end, for a version.
 async fn play(version: &str) -> (Theatre, RunState) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/csi-sidecar/examples/livenessprobe");
+    // The example's policy names its version; every other version has powers of its own.
+    play_example("livenessprobe", |text| text.replace("v2.17.0", version)).await
+}
+
+/// Plays an example of csi-sidecar to its end; `change` is applied to release file and policy.
+async fn play_example(name: &str, change: impl Fn(&str) -> String) -> (Theatre, RunState) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/csi-sidecar/examples").join(name);
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("the example is there");
     let world = World::from_toml(&read("world.toml")).expect("it is right");
     let theatre = Theatre::open(world, engine(Limits::default())).await.approving();
     theatre.stage.forge().record();
-    // The example's policy names its version; every other version has powers of its own.
-    let (release, policy) = (read("release.toml"), read("policy.toml"));
-    let (release, policy) = (release.replace("v2.17.0", version), policy.replace("v2.17.0", version));
+    let (release, policy) = (change(&read("release.toml")), change(&read("policy.toml")));
     let files: [(&str, &[u8]); 2] =
         [("release.toml", release.as_bytes()), ("policy.toml", policy.as_bytes())];
     let prepared = theatre.prepare(&theatre.write(&files)).await;
-    let (stored, journal) = theatre.create(&prepared, "livenessprobe");
+    let (stored, journal) = theatre.create(&prepared, name);
     let runner = theatre.runner(&prepared, &stored, journal);
     let stop = theatre.stage.play(&runner).await.expect("the host goes on");
     let state = runner.state();
@@ -68,4 +72,156 @@ async fn a_candidate_is_tagged_and_built_and_no_more() {
     assert!(forge.reference("kubernetes-csi/livenessprobe", "refs/tags/v2.17.0-rc1").is_some());
     assert!(forge.reference("kubernetes-csi/livenessprobe", "refs/heads/release-2.17").is_none());
     assert!(state.step("promote").is_none(), "candidates are not promoted");
+}
+
+/// Files of the default branch of a repository at the end.
+fn content(theatre: &Theatre, repository: &str, branch: &str, path: &str) -> String {
+    let bytes =
+        theatre.file(repository, branch, path).unwrap_or_else(|| panic!("{repository} has no {path}"));
+    String::from_utf8(bytes).expect("text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_driver_follows_its_sidecars_and_everything_follows_the_driver() {
+    let (theatre, state) = play_example("hostpath", str::to_owned).await;
+    let driver = "kubernetes-csi/csi-driver-host-path";
+    let forge = theatre.stage.forge();
+    // The attacher's minor is the greatest change among the sidecars.
+    let decided = state.outputs_of("version").map(ToString::to_string).unwrap_or_default();
+    assert!(
+        decided.contains("\"version\":\"v1.17.0\"")
+            && decided.contains("csi-attacher v4.9.0 becomes v4.10.0"),
+        "{decided}"
+    );
+    let tag = forge.reference(driver, "refs/tags/v1.17.0").expect("the tag is there");
+    assert_eq!(forge.reference(driver, "refs/heads/release-1.17"), Some(tag));
+    for folder in ["kubernetes-1.34", "kubernetes-1.34-test"] {
+        let plugin = content(
+            &theatre,
+            driver,
+            "master",
+            &format!("deploy/{folder}/hostpath/csi-hostpath-plugin.yaml"),
+        );
+        for image in ["csi-attacher:v4.10.0", "csi-resizer:v1.13.1", "hostpathplugin:v1.17.0"] {
+            assert!(plugin.contains(image), "{folder}: {image}");
+        }
+    }
+    for (link, text) in
+        [("kubernetes-1.35", "kubernetes-1.34"), ("kubernetes-latest-test", "kubernetes-1.35-test")]
+    {
+        assert_eq!(content(&theatre, driver, "master", &format!("deploy/{link}")), text, "without a newline");
+    }
+    let manifests = "test/e2e/testing-manifests/storage-csi";
+    let rules = content(
+        &theatre,
+        "kubernetes/kubernetes",
+        "master",
+        &format!("{manifests}/external-resizer/rbac.yaml"),
+    );
+    assert!(
+        rules.starts_with("# Do not edit, downloaded from ")
+            && rules.contains("raw/v1.13.1/deploy/kubernetes//rbac.yaml")
+    );
+    assert!(rules.contains("\"update\""), "the rules are those of the new release");
+    assert!(
+        theatre
+            .file(
+                "kubernetes/kubernetes",
+                "master",
+                &format!("{manifests}/hostpath/hostpath/csi-hostpath-testing.yaml")
+            )
+            .is_none()
+    );
+    for (repository, path) in [
+        ("kubernetes-csi/csi-release-tools", "prow.sh"),
+        ("kubernetes/test-infra", "config/jobs/kubernetes-csi/gen-jobs.sh"),
+        (
+            "kubernetes/test-infra",
+            "config/jobs/kubernetes-csi/csi-driver-host-path/csi-driver-host-path-config.yaml",
+        ),
+    ] {
+        let text = content(&theatre, repository, "master", path);
+        assert!(text.contains("v1.17.0") && !text.contains("v1.16.0"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_kubernetes_release_is_supported_everywhere() {
+    let (theatre, state) = play_example("kubernetes-support", str::to_owned).await;
+    let forge = theatre.stage.forge();
+    let infra = "kubernetes/test-infra";
+    let jobs = content(
+        &theatre,
+        infra,
+        "master",
+        "config/jobs/kubernetes-csi/external-attacher/external-attacher-config.yaml",
+    );
+    assert!(jobs.contains("pull-kubernetes-csi-external-attacher-1-36-on-kubernetes-1-36"));
+    assert!(!jobs.contains("1-34"), "the oldest version leaves");
+    let script = content(&theatre, infra, "master", "config/jobs/kubernetes-csi/gen-jobs.sh");
+    assert!(
+        script.contains("experimental_k8s_version=\"\"")
+            && script.contains("latest_stable_k8s_version=\"1.36\"")
+    );
+    let upstream = content(&theatre, "kubernetes-csi/csi-release-tools", "master", "prow.sh");
+    assert!(
+        upstream.contains("echo v0.31.0;;") && upstream.contains("\"kindest/node:v1.36.0@sha256:"),
+        "{upstream}"
+    );
+    let snapshot = forge.snapshot().expect("a picture of the world");
+    for name in ["kubernetes-csi/external-attacher", "kubernetes-csi/external-resizer"] {
+        assert_eq!(content(&theatre, name, "master", "release-tools/prow.sh"), upstream, "{name}");
+        assert_eq!(
+            content(&theatre, name, "master", "release-tools/build.make"),
+            "# build rules, arm64 first\n"
+        );
+        let merged = snapshot.repositories[name].pulls.values().filter(|pull| pull.merged.is_some());
+        assert_eq!(merged.count(), 1, "{name}: only the update of the shared scripts is merged");
+    }
+    // Optional first, required later: two pull requests for the jobs.
+    assert_eq!(snapshot.repositories[infra].pulls.len(), 2);
+    let trial = state.outputs_of("tried").map(ToString::to_string).unwrap_or_default();
+    assert!(trial.contains("pull-kubernetes-csi-external-attacher-1-36-on-kubernetes-1-36"), "{trial}");
+}
+
+/// The audit of the driver in the world of its example, with these powers; what its step left.
+async fn audit(powers: &[&str]) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/csi-sidecar/examples/hostpath");
+    let world = std::fs::read_to_string(folder.join("world.toml")).expect("the example is there");
+    let theatre =
+        Theatre::open(World::from_toml(&world).expect("it is right"), engine(Limits::default())).await;
+    let release = "version = 1\nplugin = \"csi-sidecar\"\nprocess = \"audit\"\npolicy = \"policy.toml\"\n[inputs]\n\
+                   repository = \"kubernetes-csi/csi-driver-host-path\"\n";
+    let policy = format!(
+        "version = 1\n[[grant]]\nplugin = \"csi-sidecar\"\ndigest = \"any\"\nprocesses = [\"audit\"]\npowers = {powers:?}\n"
+    );
+    let files: [(&str, &[u8]); 2] =
+        [("release.toml", release.as_bytes()), ("policy.toml", policy.as_bytes())];
+    let prepared = theatre.prepare(&theatre.write(&files)).await;
+    let (stored, journal) = theatre.create(&prepared, "audit");
+    let runner = theatre.runner(&prepared, &stored, journal);
+    let stop = theatre.stage.play(&runner).await.expect("the host goes on");
+    assert_eq!(stop.verdict, Verdict::Finished);
+    runner.state().outputs_of("audit").map(ToString::to_string).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_looks_as_far_as_it_may_and_says_where_it_may_not() {
+    let own = ["git.read kubernetes-csi/csi-driver-host-path", "files.publish"];
+    let narrow = audit(&own).await;
+    assert!(narrow.contains("v1.15.0 has no entry in CHANGELOG/CHANGELOG-1.15.md"), "{narrow}");
+    for part in
+        ["images: not granted", "builders: not granted", "documentation: not granted", "driver: not granted"]
+    {
+        assert!(narrow.contains(part), "{part}: {narrow}");
+    }
+    let all = [
+        "git.read */*",
+        "files.publish",
+        "http.get https://gcr.io/v2/**",
+        "http.get https://registry.k8s.io/v2/**",
+    ];
+    let wide = audit(&all).await;
+    assert!(wide.contains("hostpathplugin:v1.15.0 is listed and not in production"), "{wide}");
+    assert!(wide.contains("\"not-looked-at\":[]"), "{wide}");
 }

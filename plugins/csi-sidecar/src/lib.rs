@@ -85,8 +85,16 @@ mod tests {
             ("promote", "seed-2022-02", r#"{"entries": []}"#),
             ("promote", "seed-2022-02", r#"{"entries": [], "verify": false}"#),
             ("hostpath", "seed-2022-02", r#"{"images": {"csi-resizer": "v1.13.0"}}"#),
-            ("hostpath", "canary-before-notes", r#"{"sidecars": ["o/r"], "renames": {"1.8": "1.9"}, "version": "v1.2.0"}"#),
-            ("hostpath", "seed-2022-02", r#"{"sidecars": ["o/r"], "without": ["in-tree", "prow", "ci-jobs"]}"#),
+            (
+                "hostpath",
+                "canary-before-notes",
+                r#"{"sidecars": ["o/r"], "renames": {"1.8": "1.9"}, "version": "v1.2.0"}"#,
+            ),
+            (
+                "hostpath",
+                "seed-2022-02",
+                r#"{"sidecars": ["o/r"], "without": ["in-tree", "prow", "ci-jobs"]}"#,
+            ),
             ("kubernetes-support", "current", r#"{"kubernetes": "1.36", "repositories": ["o/r", "o/s"]}"#),
             (
                 "kubernetes-support",

@@ -74,8 +74,10 @@ mod tests {
     fn steps_are_renamed_and_begin_after_what_comes_before() {
         let part = Part::new("own", "prow");
         let steps = part.steps(&json!({ "kind-version": "v0.25.0" }), &["first"]).unwrap();
-        let seen: Vec<(&str, Vec<&str>)> =
-            steps.iter().map(|step| (step.id.as_str(), step.needs.iter().map(String::as_str).collect())).collect();
+        let seen: Vec<(&str, Vec<&str>)> = steps
+            .iter()
+            .map(|step| (step.id.as_str(), step.needs.iter().map(String::as_str).collect()))
+            .collect();
         assert_eq!(seen, [("own-propose", vec!["first"]), ("own-merged", vec!["own-propose"])]);
         assert_eq!((part.inner("own-merged"), part.inner("owner-merged")), (Some("merged"), None));
     }

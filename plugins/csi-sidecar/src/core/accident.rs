@@ -269,7 +269,8 @@ pub fn skipped_versions(finals: &[Version]) -> Vec<Accident> {
         }
         if minor > 0 {
             let before = minor - 1;
-            return (!has(&|v| (v.major, v.minor) == (major, before))).then(|| format!("v{major}.{before}.0"));
+            return (!has(&|v| (v.major, v.minor) == (major, before)))
+                .then(|| format!("v{major}.{before}.0"));
         }
         let before = major.checked_sub(1)?;
         (!has(&|v| v.major == before)).then(|| format!("any v{before}"))

@@ -28,7 +28,9 @@ impl Cluster {
         }
         let (major, minor) = text.split_once(['.', '-'])?;
         let number = |text: &str| {
-            (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+            (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
+                .then(|| text.parse().ok())
+                .flatten()
         };
         Some(Self::Minor(number(major)?, number(minor)?))
     }
@@ -133,7 +135,9 @@ mod tests {
         assert_eq!(names, ["1.9-on-master", "1.10-on-1.10", "1.9-on-1.10", "1.9-on-1.9", "unit"]);
         let text = report("board", &tabs);
         assert!(text.contains("5 jobs, 2 do not pass") && text.contains(MAILING_LIST), "{text}");
-        assert!(text.contains("## On Kubernetes master\n\n- 1.9-on-master is PASSING\n\n## On Kubernetes 1.10\n"));
+        assert!(
+            text.contains("## On Kubernetes master\n\n- 1.9-on-master is PASSING\n\n## On Kubernetes 1.10\n")
+        );
         assert_eq!(on(&tabs, Cluster::Minor(1, 10)).len(), 2);
     }
 

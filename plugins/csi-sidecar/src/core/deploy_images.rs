@@ -102,7 +102,8 @@ pub fn bump(tree: &Tree, plan: &TagPlan) -> Result<ImageBump, DeployError> {
         let Some(text) = entry.text() else { continue };
         looked_at += 1;
         let tags = plan.per_file.get(path).unwrap_or(&plan.images);
-        let known = image_refs(text).into_iter().map(|image| image.name).filter(|name| tags.contains_key(*name));
+        let known =
+            image_refs(text).into_iter().map(|image| image.name).filter(|name| tags.contains_key(*name));
         mentioned.extend(known.map(str::to_owned));
         let edited = replace_tags(text, tags);
         result.findings.extend(edited.skipped.into_iter().map(|skipped| ImageFinding {

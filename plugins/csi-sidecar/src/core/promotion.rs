@@ -193,7 +193,8 @@ pub fn parse(file: &str) -> Result<Vec<Entry>, PromotionError> {
 /// # Errors
 /// See [`PromotionError`]; all entries are checked before the first is inserted.
 pub fn promote(file: &str, entries: &[Entry]) -> Result<Promotion, PromotionError> {
-    entries.iter().try_for_each(check)?;
+    let known = parse(file)?;
+    entries.iter().try_for_each(|entry| check(entry, &known))?;
     contradictions(entries)?;
     let mut sorted: Vec<&Entry> = entries.iter().collect();
     sorted.sort();
@@ -233,7 +234,17 @@ fn contradictions(entries: &[Entry]) -> Result<(), PromotionError> {
     Ok(())
 }
 
-fn check(entry: &Entry) -> Result<(), PromotionError> {
+/// Whether a tag is a release with a suffix, such as `v1.2.0-windows`, of an image that has published such tags before. The generator
+/// of the list knows one image of that kind; a test tag of any other is no release.
+fn is_known_variant(entry: &Entry, known: &[Entry]) -> bool {
+    let variant = |tag: &str| {
+        let parts = tag.split_once('-').and_then(|(release, _)| Version::parse(release).ok());
+        parts.is_some_and(Version::is_final) && Version::parse(tag).is_err()
+    };
+    variant(&entry.tag) && known.iter().any(|listed| listed.image == entry.image && variant(&listed.tag))
+}
+
+fn check(entry: &Entry, known: &[Entry]) -> Result<(), PromotionError> {
     let Entry { image, tag, digest } = entry;
     let name = !image.is_empty()
         && image
@@ -243,9 +254,11 @@ fn check(entry: &Entry) -> Result<(), PromotionError> {
         return Err(PromotionError::BadImage(image.clone()));
     }
     let bad_tag = |reason: String| PromotionError::BadTag { image: image.clone(), tag: tag.clone(), reason };
-    let version = Version::parse(tag).map_err(|error| bad_tag(error.fault))?;
-    if !version.is_final() {
-        return Err(bad_tag("a candidate stays in staging".to_owned()));
+    if !is_known_variant(entry, known) {
+        let version = Version::parse(tag).map_err(|error| bad_tag(error.fault))?;
+        if !version.is_final() {
+            return Err(bad_tag("a candidate stays in staging".to_owned()));
+        }
     }
     if !is_digest(digest) {
         return Err(PromotionError::BadDigest {
@@ -417,6 +430,16 @@ mod tests {
         assert!(matches!(error, PromotionError::Contradiction { .. }));
         let shared = promote(&sample(), &[entry("zeta", "v3.0.1", 'd')]).expect("second tag");
         assert!(shared.content.contains("[ \"v3.0.0\", \"v3.0.1\" ]"), "{}", shared.content);
+    }
+
+    #[test]
+    fn a_suffix_is_for_images_that_have_always_had_one() {
+        let known = format!("- name: beta\n  dmap:\n    \"{}\": [ \"v1.0.0-gcb\" ]\n", digest('a'));
+        let done = promote(&known, &[entry("beta", "v1.1.0-gcb", 'b')]).expect("promoted");
+        assert!(done.content.ends_with("[ \"v1.1.0-gcb\" ]\n"), "{}", done.content);
+        for (image, tag) in [("alpha", "v1.1.0-gcb"), ("beta", "v1.1.0-rc1"), ("beta", "v1.1-gcb")] {
+            assert!(promote(&known, &[entry(image, tag, 'b')]).is_err(), "{image}:{tag}");
+        }
     }
 
     #[test]

@@ -83,8 +83,16 @@ pub(super) fn process() -> Process {
             InputKind::Integer,
             "How many of the newest releases are followed into the registries; 10 when left out",
         ),
-        input::optional("staging", InputKind::Text, "Registry of the builds; that of sig-storage when left out"),
-        input::optional("production", InputKind::Text, "Registry of users; that of sig-storage when left out"),
+        input::optional(
+            "staging",
+            InputKind::Text,
+            "Registry of the builds; that of sig-storage when left out",
+        ),
+        input::optional(
+            "production",
+            InputKind::Text,
+            "Registry of users; that of sig-storage when left out",
+        ),
         input::optional(
             "promotion-repository",
             InputKind::Text,
@@ -101,7 +109,11 @@ pub(super) fn process() -> Process {
             InputKind::Text,
             "Repository of prow.sh; `kubernetes-csi/csi-release-tools` when left out",
         ),
-        input::optional("test-infra", InputKind::Text, "Repository of gen-jobs.sh; `kubernetes/test-infra` when left out"),
+        input::optional(
+            "test-infra",
+            InputKind::Text,
+            "Repository of gen-jobs.sh; `kubernetes/test-infra` when left out",
+        ),
     ];
     graph::process(
         NAME,
@@ -221,8 +233,11 @@ impl Past {
 
     /// Heads of the default branch and of the newest release branches, with their names.
     fn heads(&self, most: usize) -> Vec<(String, String)> {
-        let mut lines: Vec<(Line, &String)> =
-            self.branches.iter().filter_map(|(name, commit)| Some((Line::of_branch(name)?, commit))).collect();
+        let mut lines: Vec<(Line, &String)> = self
+            .branches
+            .iter()
+            .filter_map(|(name, commit)| Some((Line::of_branch(name)?, commit)))
+            .collect();
         lines.sort_by(|(a, _), (b, _)| b.cmp(a));
         let own = (self.checkout.base.clone(), self.checkout.head.id.clone());
         let newest = lines.into_iter().take(most).map(|(line, commit)| (line.branch(), commit.clone()));
@@ -236,7 +251,9 @@ impl Past {
             let branch = version.line().branch();
             let Some(head) = self.branches.get(&branch) else {
                 if version.patch == 0 {
-                    found.push(format!("{version} has no branch {branch}; create it at {commit} before the next patch"));
+                    found.push(format!(
+                        "{version} has no branch {branch}; create it at {commit} before the next patch"
+                    ));
                 }
                 continue;
             };

@@ -56,7 +56,11 @@ fn directory() -> String {
 pub(super) fn process() -> Process {
     let mut inputs = vec![
         input::repository(Some(REPOSITORY)),
-        input::optional("pages", InputKind::Texts, "Pages to look at; all with a version table when left out"),
+        input::optional(
+            "pages",
+            InputKind::Texts,
+            "Pages to look at; all with a version table when left out",
+        ),
         input::optional("directory", InputKind::Text, "Folder of the pages; `book/src` when left out"),
         input::optional(
             "propose-moves",
@@ -176,8 +180,7 @@ fn page_findings(book: &Book, path: &str, text: &str) -> Vec<String> {
         Err(error) => vec![format!("{path}: {error}")],
     };
     let listed: Vec<Version> = docs::rows(text).unwrap_or_default().iter().map(|row| row.version).collect();
-    let behind =
-        book.known(text).and_then(|dates| docs_behind(path, &listed, dates, book.now, PATIENCE));
+    let behind = book.known(text).and_then(|dates| docs_behind(path, &listed, dates, book.now, PATIENCE));
     found.extend(behind.map(|accident| accident.to_string()));
     found
 }
@@ -197,7 +200,11 @@ fn lint(inputs: &Inputs, book: &Book, now: Seconds) -> Result<Outcome, Error> {
         book.pages.len(),
         findings.len(),
         report::list("## Findings", &findings, usize::MAX),
-        report::list("## Tag dates that are not known, so nothing is said about support", &unknown, usize::MAX),
+        report::list(
+            "## Tag dates that are not known, so nothing is said about support",
+            &unknown,
+            usize::MAX
+        ),
     );
     scratch::publish("docs-lint.md", "text/markdown", text.as_bytes())?;
     let output = json!({
@@ -229,7 +236,8 @@ fn moves(inputs: &Inputs, book: &Book) -> Proposal {
             Ok(edit) => {
                 let lines = edit.retired.iter().map(|version| format!("{path}: {version} moves"));
                 proposal.report.changes.extend(lines);
-                let faults = edit.faults.iter().map(|(version, fault)| format!("{path}: row of {version}: {fault}"));
+                let faults =
+                    edit.faults.iter().map(|(version, fault)| format!("{path}: row of {version}: {fault}"));
                 proposal.report.remarks.extend(faults);
                 if !edit.is_noop() {
                     let mode = book.pages.get(path).map_or(castoff_sdk::tree::Mode::File, |entry| entry.mode);
@@ -251,11 +259,17 @@ mod tests {
     #[test]
     fn the_repository_is_that_of_most_rows() {
         let row = |name: &str, version: &str| {
-            format!("[x {version}](https://github.com/{name}/releases/tag/{version}) | [b](b) | - | - | i:x\n")
+            format!(
+                "[x {version}](https://github.com/{name}/releases/tag/{version}) | [b](b) | - | - | i:x\n"
+            )
         };
         let head = "Latest stable release | Branch | Min CSI Version | Max CSI Version | Container Image\n--|--|--|--|--\n";
-        let text =
-            format!("{head}{}{}{}", row("o/wrong", "v1.2.0"), row("o/right", "v1.1.0"), row("o/right", "v1.0.0"));
+        let text = format!(
+            "{head}{}{}{}",
+            row("o/wrong", "v1.2.0"),
+            row("o/right", "v1.1.0"),
+            row("o/right", "v1.0.0")
+        );
         assert_eq!(repository_of(&text).as_deref(), Some("o/right"));
         assert_eq!(repository_of("nothing"), None);
     }

@@ -188,11 +188,13 @@ fn proposal(inputs: &Inputs, plan: &InTreePlan, rules: Tree, present: &Tree) -> 
          Local edits in these folders are replaced by design.",
         inputs.driver, inputs.revision
     );
-    let rules = plan.downloads.iter().map(|wanted| format!("{} of {} {}", wanted.path, wanted.project, wanted.tag));
+    let rules =
+        plan.downloads.iter().map(|wanted| format!("{} of {} {}", wanted.path, wanted.project, wanted.tag));
     report.changes = rules.collect();
     report.changes.extend(proposal.changes.deletes.iter().map(|path| format!("{path} goes")));
     let moving = plan.without_rules.iter();
-    report.remarks = moving.map(|image| format!("{image} has no release whose rules could be copied")).collect();
+    report.remarks =
+        moving.map(|image| format!("{image} has no release whose rules could be copied")).collect();
     report.remarks.extend(own_remark(inputs, plan));
     proposal.outputs.insert("revision".to_owned(), json!(inputs.revision));
     proposal
@@ -204,9 +206,8 @@ fn own_remark(inputs: &Inputs, plan: &InTreePlan) -> Option<String> {
     let tags: BTreeSet<String> =
         used.into_values().filter_map(|mut images| images.remove(OWN_IMAGE)).flatten().collect();
     let others: Vec<String> = tags.into_iter().filter(|tag| *tag != inputs.revision).collect();
-    (!others.is_empty()).then(|| {
-        format!("at {} the deployment uses the driver {}", inputs.revision, others.join(" and "))
-    })
+    (!others.is_empty())
+        .then(|| format!("at {} the deployment uses the driver {}", inputs.revision, others.join(" and ")))
 }
 
 #[cfg(test)]
@@ -218,7 +219,9 @@ mod tests {
         let driver: Tree = [
             (
                 "deploy/kubernetes-1.9/hostpath/plugin.yaml",
-                FileEntry::file("image: r.io/sig/csi-attacher:v4.0.0\nimage: r.io/sig/hostpathplugin:v1.1.0\n"),
+                FileEntry::file(
+                    "image: r.io/sig/csi-attacher:v4.0.0\nimage: r.io/sig/hostpathplugin:v1.1.0\n",
+                ),
             ),
             ("deploy/kubernetes-latest", FileEntry::symlink("kubernetes-1.9")),
         ]
@@ -262,8 +265,12 @@ mod tests {
 
     #[test]
     fn rules_come_from_siblings_or_where_the_inputs_say() {
-        let inputs = read(r#"{"revision":"v1.2.0","sidecars":{"external-a":"me/x"},"driver":"o/d"}"#).unwrap();
-        assert_eq!((inputs.project("external-a"), inputs.project("external-b")), ("me/x".into(), "o/external-b".into()));
+        let inputs =
+            read(r#"{"revision":"v1.2.0","sidecars":{"external-a":"me/x"},"driver":"o/d"}"#).unwrap();
+        assert_eq!(
+            (inputs.project("external-a"), inputs.project("external-b")),
+            ("me/x".into(), "o/external-b".into())
+        );
         let (_, plan) = plan();
         assert_eq!(plan.downloads[0].source, "deploy/kubernetes/rbac.yaml");
         assert!(read(r#"{"revision":""}"#).is_err());

@@ -128,8 +128,9 @@ fn plan(tree: &Tree, inputs: &Inputs) -> Result<Proposal, Error> {
         proposal.draft = true;
         proposal.title = format!("WIP: {}", proposal.title);
         proposal.subject = format!("trial {}", proposal.subject);
-        proposal.report.summary =
-            format!("Tries default values in `{path}`. Not to be merged: the script belongs to another repository.");
+        proposal.report.summary = format!(
+            "Tries default values in `{path}`. Not to be merged: the script belongs to another repository."
+        );
     }
     Ok(proposal)
 }

@@ -27,7 +27,8 @@ fn every_process_describes_and_lays_out_itself() {
             assert!(step.needs.iter().all(|need| known.contains(&need)), "{}: {}", process.name, step.id);
             assert!(step.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
         }
-        let odd = format!("{{\"no-such-input\":1,{}", inputs(&process.name).trim_start_matches('{')).replace(",}", "}");
+        let odd = format!("{{\"no-such-input\":1,{}", inputs(&process.name).trim_start_matches('{'))
+            .replace(",}", "}");
         let refusal = steps(&process.name, &odd).unwrap().unwrap_err();
         assert!(format!("{refusal:?}").contains("no-such-input"), "{refusal:?}");
     }

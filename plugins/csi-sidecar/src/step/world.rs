@@ -59,7 +59,9 @@ impl World {
 /// Final releases with the time of their commits, lowest first.
 pub(crate) fn release_dates(repository: &Repository) -> Result<Vec<(Version, i64)>, Error> {
     let found = repository.references("refs/tags/**")?;
-    let named = found.into_iter().filter_map(|tag| Some((tag.name.strip_prefix("refs/tags/")?.to_owned(), tag.commit)));
+    let named = found
+        .into_iter()
+        .filter_map(|tag| Some((tag.name.strip_prefix("refs/tags/")?.to_owned(), tag.commit)));
     let mut dates = Vec::new();
     for (version, commit) in TagSet::new(named).versions().filter(|(version, _)| version.is_final()) {
         if let Some(commit) = repository.resolve(commit)? {

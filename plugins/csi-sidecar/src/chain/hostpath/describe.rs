@@ -26,13 +26,33 @@ fn sources() -> Vec<Input> {
     use InputKind::{Table, Text, Texts};
     vec![
         input("repository", Text, "the driver; kubernetes-csi/csi-driver-host-path when left out"),
-        input("images", Table, "images and their new tags: `csi-resizer = \"v1.13.1\"`; wins over `sidecars`"),
-        input("sidecars", Texts, "repositories whose newest release is taken, with the images of its Makefile"),
-        input("production", Text, "registry in which all images must be; registry.k8s.io/sig-storage when left out"),
-        input("version", Text, "version of the driver; the greatest change of its sidecars decides when left out"),
+        input(
+            "images",
+            Table,
+            "images and their new tags: `csi-resizer = \"v1.13.1\"`; wins over `sidecars`",
+        ),
+        input(
+            "sidecars",
+            Texts,
+            "repositories whose newest release is taken, with the images of its Makefile",
+        ),
+        input(
+            "production",
+            Text,
+            "registry in which all images must be; registry.k8s.io/sig-storage when left out",
+        ),
+        input(
+            "version",
+            Text,
+            "version of the driver; the greatest change of its sidecars decides when left out",
+        ),
         input("base", Text, "branch of the driver; the default branch when left out"),
         input("fork", Text, "owner of the forks that branches are pushed to; no forks when left out"),
-        input("release", Table, "further inputs of the driver's release, as `dashboard = \"…\"`; see the process release"),
+        input(
+            "release",
+            Table,
+            "further inputs of the driver's release, as `dashboard = \"…\"`; see the process release",
+        ),
     ]
 }
 
@@ -55,7 +75,11 @@ fn deployment() -> Vec<Input> {
 fn follow_ups() -> Vec<Input> {
     use InputKind::{Table, Text, Texts};
     vec![
-        input("in-tree", Table, "further inputs of the in-tree manifests, as `repository`, `revision`, `directory`"),
+        input(
+            "in-tree",
+            Table,
+            "further inputs of the in-tree manifests, as `repository`, `revision`, `directory`",
+        ),
         input("release-tools", Text, "repository of prow.sh; kubernetes-csi/csi-release-tools when left out"),
         input("test-infra", Text, "repository of gen-jobs.sh; kubernetes/test-infra when left out"),
         input("without", Texts, "parts that are left out: `in-tree`, `prow`, `ci-jobs`"),

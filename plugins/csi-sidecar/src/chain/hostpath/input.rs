@@ -72,7 +72,9 @@ impl Inputs {
             return Err(invalid("nothing is wanted; expected `images`, `sidecars` or a new deployment"));
         }
         if read.fork.as_ref().is_some_and(|fork| fork.contains('/')) {
-            return Err(invalid("`fork` names one repository for several; expected the owner of the forks alone"));
+            return Err(invalid(
+                "`fork` names one repository for several; expected the owner of the forks alone",
+            ));
         }
         let parts = [IN_TREE, PROW, CI_JOBS];
         if let Some(odd) = read.without.iter().find(|part| !parts.contains(&part.as_str())) {

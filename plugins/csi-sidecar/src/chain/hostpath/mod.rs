@@ -32,8 +32,16 @@ pub(super) fn graph(profile: &str, text: &str) -> Result<Graph, Error> {
     let inputs = Inputs::read(text)?;
     let plan = Plan::new(profile);
     let source = "seed 000, Adding support for a new Kubernetes release 6";
-    let mut steps = vec![step(SIDECARS, "Wait for the images of all sidecars in production", StepKind::Wait, &[], source)];
-    steps.extend(plan.deploy(&inputs).steps(&plan::deploy(&inputs, &Taken::placeholder(&inputs)), &[SIDECARS])?);
+    let mut steps = vec![step(
+        SIDECARS,
+        "Wait for the images of all sidecars in production",
+        StepKind::Wait,
+        &[],
+        source,
+    )];
+    steps.extend(
+        plan.deploy(&inputs).steps(&plan::deploy(&inputs, &Taken::placeholder(&inputs)), &[SIDECARS])?,
+    );
     let decide = "Decide the driver's version by the greatest change of its sidecars";
     steps.push(step(VERSION, decide, StepKind::Work, &["deploy-merged"], "seed 001, Versioning"));
     let version = inputs.version.clone().unwrap_or_else(|| "v0.0.1".to_owned());

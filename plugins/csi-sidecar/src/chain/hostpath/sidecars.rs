@@ -2,8 +2,8 @@
 
 use castoff_sdk::process::{Condition, Outcome};
 use castoff_sdk::step::{done, invalid, not_found, waiting};
-use castoff_sdk::{Error, git, oci};
 use castoff_sdk::version::TagSet;
+use castoff_sdk::{Error, git, oci};
 use serde::{Deserialize, Serialize};
 
 use super::input::Inputs;
@@ -65,7 +65,9 @@ pub(super) fn run(inputs: &Inputs) -> Result<Outcome, Error> {
 fn newest(name: &str) -> Result<ImageTags, Error> {
     let repository = git::open(name)?;
     let tags = repository.references("refs/tags/v*")?;
-    let named = tags.into_iter().filter_map(|tag| Some((tag.name.strip_prefix("refs/tags/")?.to_owned(), tag.commit)));
+    let named = tags
+        .into_iter()
+        .filter_map(|tag| Some((tag.name.strip_prefix("refs/tags/")?.to_owned(), tag.commit)));
     let tags = TagSet::new(named);
     let newest = tags.versions().rfind(|(version, _)| version.is_final());
     let Some((version, commit)) = newest else {

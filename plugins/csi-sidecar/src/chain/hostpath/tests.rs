@@ -8,9 +8,8 @@ fn ids(inputs: &str) -> Vec<String> {
 #[test]
 fn everything_that_names_the_driver_comes_after_its_image() {
     let graph = graph("seed-2022-02", r#"{"sidecars":["o/a"]}"#).unwrap();
-    let needs = |id: &str| -> Vec<String> {
-        graph.steps.iter().find(|step| step.id == id).unwrap().needs.clone()
-    };
+    let needs =
+        |id: &str| -> Vec<String> { graph.steps.iter().find(|step| step.id == id).unwrap().needs.clone() };
     assert_eq!(needs("deploy-propose"), [SIDECARS]);
     assert_eq!(needs("release-preflight"), [VERSION]);
     for follow in ["own-image-propose", "prow-propose", "ci-jobs-propose"] {
@@ -31,7 +30,10 @@ fn parts_may_be_left_out_and_never_share_a_name() {
     let parts: Vec<String> = ["deploy", "release"]
         .map(str::to_owned)
         .into_iter()
-        .chain(Follow::wanted(&Inputs::read(r#"{"images":{"a":"v1.0.0"}}"#).unwrap()).map(|follow| follow.part.name))
+        .chain(
+            Follow::wanted(&Inputs::read(r#"{"images":{"a":"v1.0.0"}}"#).unwrap())
+                .map(|follow| follow.part.name),
+        )
         .collect();
     for part in &parts {
         let clash = parts.iter().find(|other| *other != part && other.starts_with(&format!("{part}-")));

@@ -44,14 +44,22 @@ impl Inputs {
     pub(super) fn read(text: &str) -> Result<Self, Error> {
         let read: Self = inputs(text)?;
         if Minor::parse(&read.kubernetes).is_none() {
-            return Err(invalid(format!("`kubernetes` is {:?}; expected a minor version such as 1.36", read.kubernetes)));
+            return Err(invalid(format!(
+                "`kubernetes` is {:?}; expected a minor version such as 1.36",
+                read.kubernetes
+            )));
         }
         if read.fork.as_ref().is_some_and(|fork| fork.contains('/')) {
-            return Err(invalid("`fork` names one repository for several; expected the owner of the forks alone"));
+            return Err(invalid(
+                "`fork` names one repository for several; expected the owner of the forks alone",
+            ));
         }
         let release = read.kubernetes_release();
         if !release.starts_with(&format!("{}.", read.kubernetes)) {
-            return Err(invalid(format!("`kubernetes-release` is {release:?}; expected a release of {}", read.kubernetes)));
+            return Err(invalid(format!(
+                "`kubernetes-release` is {release:?}; expected a release of {}",
+                read.kubernetes
+            )));
         }
         read.trial_repository()?;
         Ok(read)
@@ -59,8 +67,11 @@ impl Inputs {
 
     /// Where the new jobs are tried out.
     pub(super) fn trial_repository(&self) -> Result<&str, Error> {
-        let found = self.trial_repository.as_deref().or_else(|| self.repositories.first().map(String::as_str));
-        found.ok_or_else(|| invalid("no repository for the trial; expected `trial-repository` or `repositories`"))
+        let found =
+            self.trial_repository.as_deref().or_else(|| self.repositories.first().map(String::as_str));
+        found.ok_or_else(|| {
+            invalid("no repository for the trial; expected `trial-repository` or `repositories`")
+        })
     }
 
     /// The release the trial runs on.

@@ -2,7 +2,12 @@
 
 /// The jobs to run: those asked for; else those of the repository that were generated for the version and deploy for it; else the name
 /// that the generator gives.
-pub(super) fn wanted(asked: &[String], generated: &[String], repository: &str, kubernetes: &str) -> Vec<String> {
+pub(super) fn wanted(
+    asked: &[String],
+    generated: &[String],
+    repository: &str,
+    kubernetes: &str,
+) -> Vec<String> {
     if !asked.is_empty() {
         return asked.to_vec();
     }

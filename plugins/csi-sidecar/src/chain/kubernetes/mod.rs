@@ -34,17 +34,37 @@ pub(super) fn describe() -> Process {
     let optional = |name: &str, kind, summary: &str| text_input(name, kind, false, summary);
     let inputs = vec![
         text_input("kubernetes", Text, true, "the new Kubernetes minor, `1.36`"),
-        optional("repositories", Texts, "repositories that take the shared scripts over, `owner/name`; none when left out"),
-        optional("trial-repository", Text, "repository of the trial pull request; the first of `repositories` when left out"),
-        optional("trial-jobs", Texts, "jobs that the trial runs; the pull job of the new version when left out"),
-        optional("kubernetes-release", Text, "release the trial runs on; `X.Y.0` of the new minor when left out"),
+        optional(
+            "repositories",
+            Texts,
+            "repositories that take the shared scripts over, `owner/name`; none when left out",
+        ),
+        optional(
+            "trial-repository",
+            Text,
+            "repository of the trial pull request; the first of `repositories` when left out",
+        ),
+        optional(
+            "trial-jobs",
+            Texts,
+            "jobs that the trial runs; the pull job of the new version when left out",
+        ),
+        optional(
+            "kubernetes-release",
+            Text,
+            "release the trial runs on; `X.Y.0` of the new minor when left out",
+        ),
         optional("kind-version", Text, "new version of kind with images for it: `v0.31.0`"),
         optional("kind-images", Texts, "pre-built images: `kindest/node:v1.36.0@sha256:\u{2026}`"),
         optional("values", Table, "further defaults of prow.sh: `CSI_PROW_DRIVER_VERSION = \"v1.18.0\"`"),
         optional("required-jobs", Flag, "ask for the jobs to become required at the end; true when left out"),
         optional("dashboard", Text, "testgrid board; sig-storage-csi-ci when left out"),
         optional("test-infra", Text, "repository of gen-jobs.sh; kubernetes/test-infra when left out"),
-        optional("release-tools", Text, "repository of prow.sh; kubernetes-csi/csi-release-tools when left out"),
+        optional(
+            "release-tools",
+            Text,
+            "repository of prow.sh; kubernetes-csi/csi-release-tools when left out",
+        ),
         optional("fork", Text, "owner of the forks that branches are pushed to; no forks when left out"),
     ];
     let profile = Profile {
@@ -54,7 +74,8 @@ pub(super) fn describe() -> Process {
     };
     Process {
         name: NAME.to_owned(),
-        summary: "Support a new Kubernetes release: CI jobs, kind, shared scripts in every repository".to_owned(),
+        summary: "Support a new Kubernetes release: CI jobs, kind, shared scripts in every repository"
+            .to_owned(),
         inputs,
         profiles: vec![profile],
     }
@@ -69,11 +90,22 @@ pub(super) fn graph(text: &str) -> Result<Graph, Error> {
         crate::step::step(id, &title, kind, needs, source)
     };
     let minor = &inputs.kubernetes;
-    let mut steps =
-        vec![own(HEALTH, "Look at the CI jobs, master first".to_owned(), StepKind::Work, &[], "seed 000, Updating CI Jobs 1 and 2")];
+    let mut steps = vec![own(
+        HEALTH,
+        "Look at the CI jobs, master first".to_owned(),
+        StepKind::Work,
+        &[],
+        "seed 000, Updating CI Jobs 1 and 2",
+    )];
     steps.extend(plan.experimental.steps(&plan::experimental(&inputs), &[HEALTH])?);
     steps.extend(plan.trial.steps(&plan::trial(&inputs), &["experimental-merged"])?.into_iter().take(1));
-    steps.push(own(TRY, format!("Start the jobs for Kubernetes {minor}"), StepKind::Work, &["trial-propose"], &row("2")));
+    steps.push(own(
+        TRY,
+        format!("Start the jobs for Kubernetes {minor}"),
+        StepKind::Work,
+        &["trial-propose"],
+        &row("2"),
+    ));
     let tried = format!("Wait for the jobs on Kubernetes {minor}");
     steps.push(own(TRIED, tried, StepKind::Wait, &["trial-propose", TRY], &row("2")));
     let mut before = vec![TRIED.to_owned()];
@@ -84,7 +116,8 @@ pub(super) fn graph(text: &str) -> Result<Graph, Error> {
     if !inputs.repositories.is_empty() {
         let needs: Vec<&str> = before.iter().map(String::as_str).collect();
         let tools = plan.tools.steps(&plan::tools(&inputs), &needs)?;
-        before = tools.iter().filter(|step| step.kind == StepKind::Wait).map(|step| step.id.clone()).collect();
+        before =
+            tools.iter().filter(|step| step.kind == StepKind::Wait).map(|step| step.id.clone()).collect();
         steps.extend(tools);
     }
     let needs: Vec<&str> = before.iter().map(String::as_str).collect();
@@ -122,7 +155,9 @@ pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
 fn health(inputs: &Inputs) -> Result<Outcome, Error> {
     let text = match testgrid::dashboard(&inputs.dashboard) {
         Ok(tabs) => ci_health::report(&inputs.dashboard, &tabs),
-        Err(error) => format!("# CI jobs of {}\n\nThe board could not be read: {}\n", inputs.dashboard, words(&error)),
+        Err(error) => {
+            format!("# CI jobs of {}\n\nThe board could not be read: {}\n", inputs.dashboard, words(&error))
+        }
     };
     publish("ci-health.md", &text)?;
     done(&json!({ "report": text }))
@@ -155,12 +190,19 @@ fn summary(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     for output in &context.outputs {
         let value: Value = serde_json::from_str(&output.value).unwrap_or_default();
         let url = value.get("url").and_then(Value::as_str);
-        lines.extend(url.filter(|_| value.get("number").is_some()).map(|url| format!("{}: {url}", output.step)));
+        lines.extend(
+            url.filter(|_| value.get("number").is_some()).map(|url| format!("{}: {url}", output.step)),
+        );
     }
     let tried: trial::Tried = context.needed_output(TRIED)?;
-    let close = tried.url.iter().map(|url| format!("close {url}: it was for trying only")).collect::<Vec<_>>();
-    let text =
-        format!("# Kubernetes {}\n{}{}", inputs.kubernetes, list("Done:", &lines), list("Left to do:", &close));
+    let close =
+        tried.url.iter().map(|url| format!("close {url}: it was for trying only")).collect::<Vec<_>>();
+    let text = format!(
+        "# Kubernetes {}\n{}{}",
+        inputs.kubernetes,
+        list("Done:", &lines),
+        list("Left to do:", &close)
+    );
     publish("kubernetes-support.md", &text)?;
     done(&json!({ "kubernetes": inputs.kubernetes, "summary": text }))
 }

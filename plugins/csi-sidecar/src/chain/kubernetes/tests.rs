@@ -21,11 +21,17 @@ fn the_scripts_go_everywhere_before_the_jobs_become_required() {
 fn what_is_optional_may_be_left_out() {
     let steps = needs(r#"{"kubernetes":"1.36","trial-repository":"o/a","required-jobs":false}"#);
     let ids: Vec<&str> = steps.iter().map(|(id, _)| id.as_str()).collect();
-    assert_eq!(ids, [HEALTH, "experimental-propose", "experimental-merged", "trial-propose", TRY, TRIED, SUMMARY]);
+    assert_eq!(
+        ids,
+        [HEALTH, "experimental-propose", "experimental-merged", "trial-propose", TRY, TRIED, SUMMARY]
+    );
     let cases = [
         (r#"{"kubernetes":"1.36"}"#, "trial-repository"),
         (r#"{"kubernetes":"v1.36","repositories":["o/a"]}"#, "minor version"),
-        (r#"{"kubernetes":"1.36","repositories":["o/a"],"kubernetes-release":"1.35.2"}"#, "a release of 1.36"),
+        (
+            r#"{"kubernetes":"1.36","repositories":["o/a"],"kubernetes-release":"1.35.2"}"#,
+            "a release of 1.36",
+        ),
         (r#"{"kubernetes":"1.36","repositories":["o/a"],"fork":"me/a"}"#, "owner of the forks"),
     ];
     for (inputs, expected) in cases {

@@ -127,8 +127,14 @@ mod tests {
         let unit = check("unit", CheckState::Failure);
         let cases = [
             (vec![unit.clone()], Look::Pending(vec!["a".to_owned(), "b".to_owned()])),
-            (vec![check("a", CheckState::Success), check("b", CheckState::Pending)], Look::Pending(vec!["b".to_owned()])),
-            (vec![check("a", CheckState::Failure), check("b", CheckState::Success)], Look::Failed(vec!["a failed (u)".to_owned()])),
+            (
+                vec![check("a", CheckState::Success), check("b", CheckState::Pending)],
+                Look::Pending(vec!["b".to_owned()]),
+            ),
+            (
+                vec![check("a", CheckState::Failure), check("b", CheckState::Success)],
+                Look::Failed(vec!["a failed (u)".to_owned()]),
+            ),
             (vec![check("a", CheckState::Success), check("b", CheckState::Success), unit], Look::Passed),
         ];
         for (checks, expected) in cases {

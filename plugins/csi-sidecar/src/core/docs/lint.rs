@@ -96,7 +96,9 @@ mod tests {
 
     fn row(version: &str, image: &str) -> String {
         let line = version.trim_start_matches('v').rsplit_once('.').unwrap().0;
-        format!("[box {version}](r/{version}) | [release-{line}](t/release-{line}) | [v1.0.0](s/v1.0.0) | - | i/box:{image}\n")
+        format!(
+            "[box {version}](r/{version}) | [release-{line}](t/release-{line}) | [v1.0.0](s/v1.0.0) | - | i/box:{image}\n"
+        )
     }
 
     fn page(supported: &[(&str, &str)], unsupported: &[(&str, &str)]) -> String {

@@ -36,8 +36,7 @@ pub enum OwnVersion {
 pub fn own_version(current: Version, sidecars: &[Raise]) -> Version {
     let numbers = |version: Version| (version.major, version.minor);
     let major = sidecars.iter().any(|raise| raise.from.is_some_and(|from| raise.to.major > from.major));
-    let minor =
-        sidecars.iter().any(|raise| raise.from.is_none_or(|from| numbers(raise.to) > numbers(from)));
+    let minor = sidecars.iter().any(|raise| raise.from.is_none_or(|from| numbers(raise.to) > numbers(from)));
     if major {
         current.next_major()
     } else if minor {

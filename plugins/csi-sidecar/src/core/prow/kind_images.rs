@@ -38,9 +38,17 @@ mod tests {
     fn an_image_takes_the_place_of_its_minor() {
         let list = "k/n:v1.10.1@sha256:a\nk/n:v1.9.3@sha256:b";
         let cases: [(&str, &[&str], &str); 6] = [
-            (list, &["k/n:v1.11.0@sha256:c"], "k/n:v1.11.0@sha256:c\nk/n:v1.10.1@sha256:a\nk/n:v1.9.3@sha256:b"),
+            (
+                list,
+                &["k/n:v1.11.0@sha256:c"],
+                "k/n:v1.11.0@sha256:c\nk/n:v1.10.1@sha256:a\nk/n:v1.9.3@sha256:b",
+            ),
             (list, &["k/n:v1.10.2@sha256:c"], "k/n:v1.10.2@sha256:c\nk/n:v1.9.3@sha256:b"),
-            (list, &["k/n:v1.8.0@sha256:c"], "k/n:v1.10.1@sha256:a\nk/n:v1.9.3@sha256:b\nk/n:v1.8.0@sha256:c"),
+            (
+                list,
+                &["k/n:v1.8.0@sha256:c"],
+                "k/n:v1.10.1@sha256:a\nk/n:v1.9.3@sha256:b\nk/n:v1.8.0@sha256:c",
+            ),
             ("k/n:v1.9.3@sha256:b\n", &["k/n:v1.8.0@sha256:c"], "k/n:v1.9.3@sha256:b\nk/n:v1.8.0@sha256:c\n"),
             ("", &["k/n:v1.8.0@sha256:c"], "k/n:v1.8.0@sha256:c"),
             (list, &[], list),

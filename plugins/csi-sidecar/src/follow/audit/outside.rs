@@ -10,7 +10,9 @@ use castoff_sdk::version::Version;
 use castoff_sdk::{Error, git};
 
 use super::{Inputs, Past};
-use crate::core::accident::{Accident, ImageFacts, docs_behind, driver_differs, gone_builders, image_accidents};
+use crate::core::accident::{
+    Accident, ImageFacts, docs_behind, driver_differs, gone_builders, image_accidents,
+};
 use crate::core::cloudbuild::{BuilderUse, builders};
 use crate::core::docs;
 use crate::core::gen_jobs::read_script;
@@ -63,7 +65,8 @@ fn images(past: &Past, inputs: &Inputs, now: Seconds) -> Result<Vec<Accident>, E
             list = Some(promotion_list(inputs)?);
         }
         for image in names {
-            let known = list.iter().flatten().find(|entry| entry.image == image && entry.tag == version.to_string());
+            let known =
+                list.iter().flatten().find(|entry| entry.image == image && entry.tag == version.to_string());
             facts.push(image_facts(inputs, &image, version, tagged, now, known)?);
         }
     }
