@@ -8,12 +8,11 @@ use castoff::capability::wire::Sleep;
 use castoff::clock::Clock;
 use castoff::journal::{Header, Journal, StepKind, World};
 use castoff::plan::{
-    Base, Origin, Plan, PlanError, PlanParts, PlannedCommit, PlannedEffect, PlannedStep, Reach, build,
-    copied, page,
+    Base, Detail, Origin, Plan, PlanError, PlanParts, PlannedCommit, PlannedEffect, PlannedStep, Reach,
+    build, copied, page,
 };
 use castoff::policy::Policy;
 use castoff::site::{Beginning, Prepared, Stored, grants};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -297,13 +296,14 @@ fn effect(paint: Paint, plan: &Plan, number: &str, effect: &PlannedEffect, out: 
     let mark = if effect.reversible { "↩".to_owned() } else { paint.red("✗") };
     let summary = text::line(&plan.readable(&effect.summary));
     let _ = writeln!(out, "    {number} {mark} {summary}  {}", paint.dim(&effect.function));
-    if let Value::Object(fields) = &effect.request {
-        for (key, value) in fields {
-            if let Some(words) = value.as_str().filter(|words| words.contains('\n')) {
+    for detail in effect.details() {
+        let _ = match detail {
+            Detail::Line(line) => writeln!(out, "        {}", paint.dim(&text::line(&plan.readable(&line)))),
+            Detail::Text(name, words) => {
                 let words = text::block(&plan.readable(words));
-                let _ = writeln!(out, "        {key}:\n{}", text::indented(&words, "        | "));
+                writeln!(out, "        {name}:\n{}", text::indented(&words, "        | "))
             }
-        }
+        };
     }
 }
 

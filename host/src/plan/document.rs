@@ -274,6 +274,44 @@ impl Plan {
     }
 }
 
+/// What people want to know of an effect beside its summary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detail<'a> {
+    /// One line.
+    Line(String),
+    /// A text of several lines, with its name.
+    Text(&'a str, &'a str),
+}
+
+impl PlannedEffect {
+    /// Refs with the commits they will name, labels, flags, and every long text.
+    #[must_use]
+    pub fn details(&self) -> Vec<Detail<'_>> {
+        let Value::Object(fields) = &self.request else { return Vec::new() };
+        fields.iter().flat_map(|(key, value)| detail(key, value)).collect()
+    }
+}
+
+fn detail<'a>(key: &'a str, value: &'a Value) -> Vec<Detail<'a>> {
+    match (key, value) {
+        ("refs", Value::Array(refs)) => refs
+            .iter()
+            .filter_map(|wanted| Some((wanted["name"].as_str()?, wanted["commit"].as_str()?)))
+            .map(|(name, commit)| Detail::Line(format!("{name} at {commit}")))
+            .collect(),
+        ("commit" | "head" | "url", Value::String(text)) => vec![Detail::Line(format!("{key}: {text}"))],
+        ("labels", Value::Array(labels)) if !labels.is_empty() => {
+            let labels: Vec<&str> = labels.iter().filter_map(Value::as_str).collect();
+            vec![Detail::Line(format!("labels: {}", labels.join(", ")))]
+        }
+        (flag, Value::Bool(true)) => vec![Detail::Line(flag.to_owned())],
+        // The digest of a kept document gives way to its text.
+        ("sha256", Value::String(text)) if text.contains('\n') => vec![Detail::Text("content", text)],
+        (name, Value::String(text)) if text.contains('\n') => vec![Detail::Text(name, text)],
+        _ => Vec::new(),
+    }
+}
+
 /// What a plan adds up to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

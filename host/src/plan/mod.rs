@@ -25,8 +25,8 @@ mod tests;
 
 pub use build::{PlanError, PlanParts, build, copied, moved};
 pub use document::{
-    Base, FORMAT, Observation, Origin, Plan, PlannedChange, PlannedCommit, PlannedEffect, PlannedStep, Reach,
-    Totals,
+    Base, Detail, FORMAT, Observation, Origin, Plan, PlannedChange, PlannedCommit, PlannedEffect,
+    PlannedStep, Reach, Totals,
 };
 pub use held::Held;
 pub use page::page;

@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
-use super::document::{Plan, PlannedCommit, PlannedEffect, PlannedStep, Reach};
+use super::document::{Detail, Plan, PlannedCommit, PlannedEffect, PlannedStep, Reach};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -55,6 +53,7 @@ pub fn page(plan: &Plan) -> String {
 
 fn facts(plan: &Plan, out: &mut String) {
     let origin = &plan.origin;
+    out.push_str("<dl>\n");
     let mut fact = |name: &str, value: &str| {
         let _ = writeln!(out, "<dt>{name}</dt><dd>{}</dd>", escaped(value));
     };
@@ -63,15 +62,18 @@ fn facts(plan: &Plan, out: &mut String) {
     fact("plugin", &format!("{} {} {}", origin.plugin.name, origin.plugin.version, origin.plugin.digest));
     fact("process", &format!("{}, profile {}", origin.process, origin.profile));
     fact("written by", &format!("{} <{}>", origin.identity.name, origin.identity.email));
-    fact("at", &origin.pinned.to_rfc3339());
+    fact("at", &origin.pinned.format("%Y-%m-%d %H:%M:%S UTC").to_string());
     if let Some(forge) = &origin.forge {
         fact("forge", forge);
     }
+    out.push_str("</dl>\n");
 }
 
 fn step(plan: &Plan, step: &PlannedStep, out: &mut String) {
     let (class, word) = match &step.reach {
         Reach::Before => ("before", "done before"),
+        Reach::Whole if !step.questions.is_empty() => ("gate", "people decide"),
+        Reach::Whole if !step.waits.is_empty() => ("wait", "waits"),
         Reach::Whole if step.effects.is_empty() => ("quiet", "changes nothing"),
         Reach::Whole => ("whole", ""),
         Reach::Ends { .. } => ("ends", "the plan ends here"),
@@ -114,11 +116,12 @@ fn effect(plan: &Plan, effect: &PlannedEffect, out: &mut String) {
         escaped(&plan.readable(&effect.summary)),
         escaped(&effect.function)
     );
-    if let Value::Object(fields) = &effect.request {
-        for (key, value) in fields {
-            if let Some(text) = value.as_str().filter(|text| text.contains('\n')) {
-                folded(key, &escaped(&plan.readable(text)), out);
+    for detail in effect.details() {
+        match detail {
+            Detail::Line(line) => {
+                let _ = writeln!(out, "<p class=\"detail\">{}</p>", escaped(&plan.readable(&line)));
             }
+            Detail::Text(name, text) => folded(name, &escaped(&plan.readable(text)), out),
         }
     }
 }
