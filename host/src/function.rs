@@ -3,10 +3,11 @@
 //! The gate, the plan, retries and the documentation all read this table; a test fails when a function of `wit/` is
 //! missing here.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a function relates to the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// Touches nothing outside the host.

@@ -17,6 +17,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -55,9 +56,11 @@ impl SourceError {
 }
 
 /// A release file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ReleaseFile {
+    /// Version of the format.
+    #[schemars(extend("const" = VERSION))]
     version: i64,
     /// Name of an embedded plugin, or path of a component relative to the file.
     pub plugin: String,
@@ -74,6 +77,7 @@ pub struct ReleaseFile {
     pub policy: Option<PathBuf>,
     /// What the process is told.
     #[serde(default)]
+    #[schemars(with = "Map<String, Value>")]
     pub inputs: toml::Table,
     /// What a rehearsal needs.
     #[serde(default)]
@@ -81,7 +85,7 @@ pub struct ReleaseFile {
 }
 
 /// What a rehearsal needs.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rehearsal {
     /// Path of the world file, relative to the release file.

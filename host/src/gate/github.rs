@@ -11,15 +11,12 @@ use crate::capability::github::{
     ReleaseSpec,
 };
 use crate::capability::{CapabilityError, Probe, Slug};
+use crate::evidence::marker;
 use crate::operation::{GitHubArea, Need, Operation};
 
 /// What makes an effect of this project findable: an HTML comment that people do not see.
 fn marked(body: &str, key: &str) -> String {
     format!("{}\n\n{}\n", body.trim_end(), marker(key))
-}
-
-fn marker(key: &str) -> String {
-    format!("<!-- castoff {key} -->")
 }
 
 /// A key may not end the comment it is put into.

@@ -4,6 +4,7 @@
 //! default; anything else is a new [`FORMAT`]. Requests and results are secret-free before they come here.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use crate::function::Class;
 pub const FORMAT: u32 = 1;
 
 /// What a run is: written once, as its first event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Header {
     /// Format of the journal, [`FORMAT`] when written by this version.
@@ -71,7 +72,7 @@ impl Header {
 }
 
 /// Which component a run runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct PluginIdentity {
     /// Name of the plugin.
@@ -83,7 +84,7 @@ pub struct PluginIdentity {
 }
 
 /// Under whose name commits, tags and requests are made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Identity {
     /// Name of author, committer and tagger.
@@ -96,7 +97,7 @@ pub struct Identity {
 }
 
 /// Where effects land.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum World {
     /// In a forge inside the host.
@@ -106,7 +107,7 @@ pub enum World {
 }
 
 /// A step as the process laid it out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct StepNode {
     /// Its name within the graph.
@@ -127,7 +128,7 @@ pub struct StepNode {
 }
 
 /// What a step is for the person who watches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepKind {
     /// Reads, computes, changes.
@@ -139,7 +140,7 @@ pub enum StepKind {
 }
 
 /// One row of the journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
     /// Its number, from 1 without gaps.
     pub seq: u64,
@@ -150,7 +151,7 @@ pub struct Record {
 }
 
 /// Something that happened to a run. Which event may follow which is said in [`crate::journal`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Event {
     /// The run exists. Always the first event, and only the first.
@@ -324,6 +325,7 @@ pub enum Event {
     Finished,
     /// An event of a newer format: shown, never written.
     #[serde(other)]
+    #[schemars(skip)]
     Unrecognised,
 }
 
@@ -388,7 +390,7 @@ impl Event {
 }
 
 /// What became of an effect.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum EffectResult {
     /// It was performed.
@@ -448,7 +450,7 @@ impl EffectResult {
 }
 
 /// What a person says about an effect nobody can probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Assumption {
     /// It happened.
@@ -458,7 +460,7 @@ pub enum Assumption {
 }
 
 /// How much a remark matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// For those who look closely.
@@ -472,7 +474,7 @@ pub enum Level {
 }
 
 /// A document kept with the run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Artefact {
     /// File name.
@@ -486,7 +488,7 @@ pub struct Artefact {
 }
 
 /// What a step waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Wait {
     /// Typed, so that status and pollers know it without the plugin.
@@ -505,7 +507,7 @@ pub struct Wait {
 }
 
 /// A typed condition, as `castoff:process` has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Condition {
     /// A pull request is merged.
@@ -554,7 +556,7 @@ pub enum Condition {
 }
 
 /// A question to people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Question {
     /// Its name within the step.
@@ -571,7 +573,7 @@ pub struct Question {
 }
 
 /// A text that a person reads and may edit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Document {
     /// File name.
@@ -583,7 +585,7 @@ pub struct Document {
 }
 
 /// A person's answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Answer {
     /// Name of the question.

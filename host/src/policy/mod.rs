@@ -17,6 +17,7 @@ pub mod power;
 
 pub use decide::{Decision, Denial, Granted, Grants, Hint, Scope, decide};
 pub use manifest::{Ask, Difference, Manifest, ManifestError, diff};
+pub(crate) use parse::schema;
 pub use parse::{Grant, Identity, Limits, Policy, PolicyError, SecretSource, Warning};
 pub use power::{Power, PowerError};
 

@@ -23,6 +23,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -119,7 +120,7 @@ pub enum SecretSource {
 }
 
 /// Limits of the operator; what is absent has the engine's default.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Limits {
     /// Memory of one instance, in MiB.
@@ -145,49 +146,98 @@ pub struct Limits {
     pub log_kib: Option<NonZeroU32>,
 }
 
-#[derive(Deserialize)]
+/// A policy: which plugin may do what, where, and under whose name.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "Policy")]
 struct RawPolicy {
+    /// Version of the format.
     #[serde(rename = "version")]
+    #[schemars(extend("const" = VERSION))]
     _version: u32,
+    /// What is granted.
     #[serde(default)]
+    #[schemars(with = "Vec<RawGrant>")]
     grant: Vec<Spanned<RawGrant>>,
+    /// Where the values of secrets come from, by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, RawSecret>")]
     secrets: BTreeMap<Spanned<String>, Spanned<RawSecret>>,
+    /// What is absent has the engine's default.
     #[serde(default)]
     limits: Limits,
 }
 
-#[derive(Deserialize)]
+/// Powers of one plugin.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "Grant")]
 struct RawGrant {
+    /// Name of the plugin.
+    #[schemars(with = "String", length(min = 1))]
     plugin: Spanned<String>,
+    /// Digest of the component, or `any` in so many words.
+    #[schemars(with = "String", regex(pattern = r"^(any|(sha256:)?[0-9A-Fa-f]{64})$"))]
     digest: Option<Spanned<String>>,
+    /// Only in these processes; `*` stands for any characters.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     processes: Names,
+    /// Only in these steps; `*` stands for any characters.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     steps: Names,
+    /// One line each, for example `git.push kubernetes-csi/livenessprobe refs/tags/v*`.
+    #[schemars(with = "Vec<PowerLine>")]
     powers: Vec<Spanned<String>>,
+    /// Under whose name the plugin acts.
     #[serde(default, rename = "as")]
+    #[schemars(with = "Option<RawIdentity>")]
     identity: Option<Spanned<RawIdentity>>,
 }
 
-#[derive(Deserialize)]
+/// Under whose name a plugin acts.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "Identity")]
 struct RawIdentity {
+    /// Name of author, committer and tagger.
     name: String,
+    /// Their address.
     email: String,
+    /// Login on GitHub.
     #[serde(default)]
     login: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// One place that a value comes from.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "Secret", extend("minProperties" = 1, "maxProperties" = 1))]
 struct RawSecret {
+    /// A variable of the environment.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     env: Option<String>,
+    /// A file, relative to the policy.
     #[serde(default)]
     file: Option<PathBuf>,
+}
+
+/// The shape of a line that [`Power`] reads; what patterns it takes, only the parser says.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct PowerLine(
+    #[schemars(regex(
+        pattern = r"^\s*(git\.read|git\.push|github\.[a-z]+|http\.[A-Za-z,]+|secret|files\.publish)(\s|$)"
+    ))]
+    String,
+);
+
+/// The schema of what [`Policy::parse`] reads, from the very types it reads them with.
+pub(crate) fn schema() -> schemars::Schema {
+    schemars::schema_for!(RawPolicy)
 }
 
 /// Builds errors for one text.

@@ -10,8 +10,8 @@ use url::Url;
 
 use super::transport::{Call, Transport};
 use super::{
-    Check, GitHub, Issue, IssueSpec, MergeMethod, Permission, Protection, PullFilter, PullRequest, PullSpec,
-    Release, ReleaseSpec,
+    Check, Comment, GitHub, Issue, IssueSpec, MergeMethod, Permission, Protection, PullFilter, PullRequest,
+    PullSpec, Release, ReleaseSpec,
 };
 use crate::capability::wire::{Patience, Pause, Requests};
 use crate::capability::{CapabilityError, Probe, Result, Secret, Slug};
@@ -190,6 +190,10 @@ impl GitHub for GitHubBackend {
         body: &str,
     ) -> Result<Probe<String>> {
         self.look_for_comment(repository, number, marker, body).await
+    }
+
+    async fn comment(&self, repository: &Slug, number: u64, marker: &str) -> Result<Option<Comment>> {
+        self.marked_comment(repository, number, marker).await
     }
 
     async fn put_comment(&self, repository: &Slug, number: u64, marker: &str, body: &str) -> Result<String> {

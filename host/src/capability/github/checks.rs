@@ -85,14 +85,7 @@ impl GitHubBackend {
         let Some(found) = self.wire.read_optional::<Repository>(&call).await? else {
             return Ok(Permission::None);
         };
-        let held = [
-            (found.permissions.admin, Permission::Admin),
-            (found.permissions.maintain, Permission::Maintain),
-            (found.permissions.push, Permission::Write),
-            (found.permissions.triage, Permission::Triage),
-        ];
-        let most = held.into_iter().find(|(holds, _)| *holds);
-        Ok(most.map_or(Permission::Read, |(_, permission)| permission))
+        Ok(found.permissions.most())
     }
 
     pub(super) async fn list_checks(&self, repository: &Slug, commit: &str) -> Result<Vec<Check>> {

@@ -49,6 +49,16 @@ impl GitHubBackend {
         Ok(found)
     }
 
+    pub(super) async fn marked_comment(
+        &self,
+        repository: &Slug,
+        number: u64,
+        marker: &str,
+    ) -> Result<Option<super::Comment>> {
+        let found = self.find_comment(repository, number, marker).await?;
+        Ok(found.map(|comment| super::Comment { url: comment.html_url, body: comment.body }))
+    }
+
     pub(super) async fn look_for_comment(
         &self,
         repository: &Slug,

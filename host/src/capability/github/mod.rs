@@ -3,6 +3,7 @@
 //! Every effect comes as a pair: `probe_…` looks whether it is there already, the verb performs it. Markers that let
 //! a probe find an effect again are HTML comments at the end of a body: `<!-- castoff KEY -->`.
 
+mod account;
 mod backend;
 mod cache;
 mod checks;
@@ -23,6 +24,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::{Probe, Result, Slug};
+pub use account::{Account, Setup};
 pub use backend::{GitHubBackend, GitHubConfig};
 pub(crate) use backend::{missing_labels, same_text, segment};
 
@@ -214,6 +216,15 @@ pub struct Issue {
     pub labels: Vec<String>,
 }
 
+/// A comment on an issue or a pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comment {
+    /// Page for people.
+    pub url: String,
+    /// Body.
+    pub body: String,
+}
+
 /// An issue to be opened or kept current.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueSpec {
@@ -310,6 +321,12 @@ pub trait GitHub: Send + Sync {
         marker: &str,
         body: &str,
     ) -> Result<Probe<String>>;
+
+    /// The first comment with this marker, whatever else it says.
+    async fn comment(&self, repository: &Slug, number: u64, marker: &str) -> Result<Option<Comment>> {
+        let (_, _) = (repository, number);
+        Err(super::CapabilityError::invalid(format!("this back end lists no comments to find {marker:?} in")))
+    }
 
     /// Writes the comment, or edits the one with this marker; returns its address. `body` includes the marker.
     async fn put_comment(&self, repository: &Slug, number: u64, marker: &str, body: &str) -> Result<String>;

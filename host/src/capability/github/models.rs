@@ -6,7 +6,7 @@
 use chrono::DateTime;
 use serde::{Deserialize, Deserializer};
 
-use super::{Asset, Issue, PullRequest, PullState, Release};
+use super::{Asset, Issue, Permission, PullRequest, PullState, Release};
 
 /// A missing or null value is the empty one.
 fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -374,6 +374,19 @@ pub(super) struct Permissions {
     pub(super) push: bool,
     #[serde(deserialize_with = "lenient")]
     pub(super) triage: bool,
+}
+
+impl Permissions {
+    /// The highest one held; whoever sees the repository reads it.
+    pub(super) fn most(&self) -> Permission {
+        match self {
+            Self { admin: true, .. } => Permission::Admin,
+            Self { maintain: true, .. } => Permission::Maintain,
+            Self { push: true, .. } => Permission::Write,
+            Self { triage: true, .. } => Permission::Triage,
+            _ => Permission::Read,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
