@@ -51,6 +51,10 @@ pub(crate) enum Command {
     Retry(RetryArgs),
     Skip(SkipArgs),
     Abort(AbortArgs),
+    Audit(AuditArgs),
+    Verify(VerifyArgs),
+    Doctor(DoctorArgs),
+    Schema(SchemaArgs),
     Explain(ExplainArgs),
     Plugin(PluginArgs),
     Forge(ForgeArgs),
@@ -290,6 +294,92 @@ pub(crate) struct AbortArgs {
     /// Who decides [default: the run's own identity]
     #[arg(long = "as", value_name = "NAME")]
     pub(crate) person: Option<String>,
+}
+
+/// Follows the hash chain of a journal and exports it; signs it, or checks a signature
+///
+/// The export is lines of JSON. The first says what the whole amounts to, and with its line end it is what is signed, so that
+/// `head -n 1` and `ssh-keygen -Y verify -n castoff` check it without this program. In every other line the text of `record`
+/// is what the hash covers. A journal that goes on after it was signed still has that signature, over its first events.
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// The run: its name, the beginning of it, or @latest
+    #[arg(default_value = "@latest")]
+    pub(crate) run: String,
+    /// Check this export instead of a run
+    #[arg(long, value_name = "EXPORT", conflicts_with_all = ["run", "out"])]
+    pub(crate) file: Option<PathBuf>,
+    /// Where the export goes [default: standard output]
+    #[arg(long, value_name = "FILE", conflicts_with = "verify")]
+    pub(crate) out: Option<PathBuf>,
+    /// Sign with this private key: one of `ssh-keygen -t ed25519` or of minisign, without a passphrase
+    #[arg(long, value_name = "KEY", conflicts_with = "verify")]
+    pub(crate) sign: Option<PathBuf>,
+    /// Where the signature goes [default: beside the export]
+    #[arg(long, value_name = "FILE", requires = "sign")]
+    pub(crate) signature: Option<PathBuf>,
+    /// Check this signature; exports nothing
+    #[arg(long, value_name = "SIGNATURE")]
+    pub(crate) verify: Option<PathBuf>,
+    /// The public key whose signature is accepted
+    #[arg(long, value_name = "PUBLIC", requires = "verify", conflicts_with = "signers")]
+    pub(crate) key: Option<PathBuf>,
+    /// Keys whose signatures are accepted: the allowed signers of `ssh-keygen -Y verify`
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    pub(crate) signers: Option<PathBuf>,
+    /// Print what a signature proves as JSON
+    #[arg(long, requires = "verify")]
+    pub(crate) json: bool,
+}
+
+/// Looks at the world again: is everything that a run did still there?
+///
+/// Reads only. A branch may have moved on as long as it holds the commit, and may be gone when its pull request is merged; a
+/// tag has to stand exactly where it was put.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The run: its name, the beginning of it, or @latest
+    #[arg(default_value = "@latest")]
+    pub(crate) run: String,
+    /// Print what was found as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A check-up before a bad day: programs, token, clock, and with a release file all that it needs
+///
+/// Reads only. Every line is a check: `✓` as it should be, `!` worth a look, `✗` to be mended first.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The release file
+    pub(crate) file: Option<PathBuf>,
+    /// The policy, instead of the one the release file names
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Another GitHub than github.com: an Enterprise Server, or a forge of `castoff forge serve`
+    #[arg(long, value_name = "URL")]
+    pub(crate) forge: Option<String>,
+    /// Print every check as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Prints the JSON Schema (draft 2020-12) of a file that people write, or of what this program prints
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// Of what
+    pub(crate) of: SchemaOf,
+}
+
+/// What has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// The release file, as TOML is read
+    Release,
+    /// The policy file, as TOML is read
+    Policy,
+    /// A line of `log --json` and `run --json`, and `record` of an export with its number
+    Event,
 }
 
 /// Explains an exit code, a kind of error or a kind of event, and what to do

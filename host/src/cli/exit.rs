@@ -166,7 +166,8 @@ impl Exit {
                 "Wait until it ends. A process that died holds nothing.",
             ),
             Self::Damaged => (
-                "The journal holds something that was not written there in this order. It is not continued.",
+                "The journal, or an export of it, holds something that was not written there in this order; or a signature \
+                 is of something else. A damaged journal is not continued.",
                 "Restore the run's folder from a backup; otherwise look at the world by hand.",
             ),
             Self::Unavailable => (

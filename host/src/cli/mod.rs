@@ -12,7 +12,9 @@
 mod abort;
 mod approve;
 mod args;
+mod audit;
 mod completions;
+mod doctor;
 mod drive;
 mod environment;
 mod error;
@@ -30,12 +32,14 @@ mod rehearse;
 mod resume;
 mod retry;
 mod run;
+mod schema;
 mod skip;
 mod starter;
 mod status;
 mod text;
 mod time;
 mod ui;
+mod verify;
 mod watch;
 mod world;
 
@@ -113,6 +117,10 @@ impl App {
             Command::Retry(args) => retry::run(self, &args),
             Command::Skip(args) => skip::run(self, args),
             Command::Abort(args) => abort::run(self, args),
+            Command::Audit(args) => audit::run(self, &args),
+            Command::Verify(args) => verify::run(self, &args).await,
+            Command::Doctor(args) => doctor::run(self, &args).await,
+            Command::Schema(args) => schema::run(self, &args),
             Command::Explain(args) => explain::run(self, &args),
             Command::Plugin(args) => plugin::run(self, args).await,
             Command::Forge(args) => forge::run(self, args).await,

@@ -46,9 +46,14 @@ impl Paint {
         self.wrap("31", text)
     }
 
-    /// For what is added.
+    /// For what is added, or as it should be.
     pub(crate) fn green(self, text: &str) -> String {
         self.wrap("32", text)
+    }
+
+    /// For what is worth a look.
+    pub(crate) fn yellow(self, text: &str) -> String {
+        self.wrap("33", text)
     }
 
     /// No colour at all.
