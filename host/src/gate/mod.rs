@@ -325,7 +325,10 @@ impl Gate {
                 }
                 Err(error) => error,
             };
-            if error.outcome() == Outcome::Unknown {
+            // What stands in the way may be the very thing: git's transport sends a push again by itself when the line
+            // breaks, and somebody else may have wanted the same.
+            let in_the_way = matches!(error, CapabilityError::Conflict { .. });
+            if in_the_way || error.outcome() == Outcome::Unknown {
                 match self.timed(Outcome::Nothing, probe()).await {
                     Ok(Probe::Present(value)) => {
                         self.settle(intent, Settled::Adopted(json(&value)))?;
