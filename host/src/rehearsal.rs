@@ -12,10 +12,10 @@ use thiserror::Error;
 use url::Url;
 
 use crate::capability::files::Artefacts;
-use crate::capability::git::{Credential, GitBackend, GitConfig};
+use crate::capability::git::{Credential, GitBackend, GitConfig, TimeLimits};
 use crate::capability::github::{GitHubBackend, GitHubConfig};
 use crate::capability::http::{HttpBackend, HttpConfig};
-use crate::capability::wire::Pause;
+use crate::capability::wire::{Pause, Skip};
 use crate::capability::{CapabilityError, Secret};
 use crate::clock::{Clock, SimulatedClock};
 use crate::forge::{Forge, ForgeError, World, world};
@@ -51,6 +51,8 @@ pub struct Stage {
     clock: Arc<SimulatedClock>,
     login: String,
     approve: bool,
+    /// How long an answer may take, when nobody waits here.
+    hasty: Option<std::time::Duration>,
 }
 
 /// A pause that moves the simulated clock instead of sleeping.
@@ -73,13 +75,21 @@ impl Stage {
         let clock = Arc::new(SimulatedClock::new(world.now.unwrap_or(now)));
         let login = world.user.clone().unwrap_or_default();
         let forge = Forge::start(world, folder, clock.clone()).await?;
-        Ok(Self { forge, clock, login, approve: false })
+        Ok(Self { forge, clock, login, approve: false, hasty: None })
     }
 
     /// Gives every question that no person of the world file answers its affirmative answer.
     #[must_use]
     pub fn approving(mut self, approve: bool) -> Self {
         self.approve = approve;
+        self
+    }
+
+    /// Takes no answer within `answer` for none at all, and lets no time pass between tries, simulated or real: what a
+    /// fault leaves behind can then be compared to the second with what would have been without it.
+    #[must_use]
+    pub fn hasty(mut self, answer: std::time::Duration) -> Self {
+        self.hasty = Some(answer);
         self
     }
 
@@ -98,7 +108,10 @@ impl Stage {
     /// How back ends and gate wait between tries here: not at all, the clock moves instead.
     #[must_use]
     pub fn pause(&self) -> Arc<dyn Pause> {
-        Arc::new(ClockPause(self.clock.clone()))
+        match self.hasty {
+            Some(_) => Arc::new(Skip::default()),
+            None => Arc::new(ClockPause(self.clock.clone())),
+        }
     }
 
     /// Login of the account that rehearses.
@@ -127,6 +140,11 @@ impl Stage {
         github.write_gap = std::time::Duration::ZERO;
         let mut http = HttpConfig::new(self.pause(), clock);
         http.routes.insert("*".into(), self.url()?);
+        if let Some(answer) = self.hasty {
+            // One call of git is several requests.
+            git.limits = TimeLimits { list: answer * 2, fetch: answer * 4, push: answer * 4 };
+            (github.timeout, http.timeout) = (answer, answer);
+        }
         let secrets = policy.map(Policy::secrets).into_iter().flatten();
         let secrets =
             secrets.map(|(name, _)| (name.clone(), Secret::new(format!("rehearsal-{name}")))).collect();

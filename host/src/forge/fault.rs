@@ -131,6 +131,10 @@ impl Faults {
         self.planned.push(fault);
     }
 
+    pub(crate) fn planned(&self) -> &[Fault] {
+        &self.planned
+    }
+
     /// The fault of this request, if any; counts it.
     pub(crate) fn strike(&mut self, call: &Call) -> Option<FaultKind> {
         let fault = self.planned.iter_mut().find(|fault| fault.matches(call))?;

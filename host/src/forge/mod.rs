@@ -13,6 +13,7 @@ mod git;
 mod graphql;
 mod guard;
 mod people;
+mod portrait;
 mod rate;
 mod registry;
 mod reply;
@@ -198,9 +199,24 @@ impl Forge {
         Ok(snapshot::take(&self.core.state())?)
     }
 
+    /// The snapshot, as JSON, with every commit and annotated tag named by what it holds instead of by its id: it does
+    /// not tell when anything was made.
+    ///
+    /// # Errors
+    /// When a bare repository cannot be read.
+    pub fn portrait(&self) -> Result<serde_json::Value, ForgeError> {
+        Ok(portrait::take(&self.core.state())?)
+    }
+
     /// Plans a fault.
     pub fn inject(&self, fault: Fault) {
         self.core.faults().add(fault);
+    }
+
+    /// Faults that are still to come, as far as they are.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        self.core.faults().planned().to_vec()
     }
 
     /// The object id of a labelled seed commit of `owner/name`.

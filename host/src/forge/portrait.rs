@@ -1,0 +1,156 @@
+//! A snapshot without what only the hour decides: commits and tags are named by what they hold, not by when they were
+//! made. Two releases of the same things on two days have equal portraits.
+
+use std::collections::HashMap;
+
+use git2::{ObjectType, Oid, Repository, Sort};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::git;
+use super::snapshot;
+use super::state::State;
+
+/// New names by old ids.
+type Names = HashMap<String, String>;
+
+/// Paints the portrait.
+pub(crate) fn take(state: &State) -> Result<Value, git2::Error> {
+    let mut names = Names::new();
+    for repo in state.repos.values() {
+        name_objects(&repo.git()?, &mut names)?;
+    }
+    let picture = serde_json::to_value(snapshot::take(state)?)
+        .map_err(|error| git2::Error::from_str(&format!("the snapshot is no JSON: {error}")))?;
+    Ok(renamed_value(picture, &names))
+}
+
+/// Names every commit and every annotated tag that a ref leads to.
+fn name_objects(repository: &Repository, names: &mut Names) -> Result<(), git2::Error> {
+    let mut walk = repository.revwalk()?;
+    walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
+    let mut tags = Vec::new();
+    for target in git::refs(repository)?.values() {
+        let id = Oid::from_str(target)?;
+        let object = repository.find_object(id, None)?;
+        if object.kind() == Some(ObjectType::Tag) {
+            tags.push(id);
+        }
+        if let Ok(commit) = object.peel_to_commit() {
+            walk.push(commit.id())?;
+        }
+    }
+    for id in walk {
+        let id = id?;
+        let commit = repository.find_commit(id)?;
+        let mut parts = vec![commit.tree_id().to_string(), signer(&commit.author())];
+        parts.push(renamed(&String::from_utf8_lossy(commit.message_bytes()), names));
+        parts.extend(commit.parent_ids().map(|parent| renamed(&parent.to_string(), names)));
+        names.insert(id.to_string(), digest(&parts));
+    }
+    for id in tags {
+        let tag = repository.find_tag(id)?;
+        let target = renamed(&tag.target_id().to_string(), names);
+        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        let parts = [text(Some(tag.name_bytes())), text(tag.message_bytes()), target];
+        names.insert(id.to_string(), digest(&parts));
+    }
+    Ok(())
+}
+
+fn signer(signature: &git2::Signature<'_>) -> String {
+    String::from_utf8_lossy(signature.email_bytes()).into_owned()
+}
+
+/// As long as an object id, so that it stands where one stood.
+fn digest(parts: &[String]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    let mut name = hex::encode(hash.finalize());
+    name.truncate(40);
+    name
+}
+
+fn renamed_value(value: Value, names: &Names) -> Value {
+    match value {
+        Value::String(text) => Value::String(renamed(&text, names)),
+        Value::Array(list) => list.into_iter().map(|value| renamed_value(value, names)).collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| (renamed(&key, names), renamed_value(value, names)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other,
+    }
+}
+
+/// The text with every whole id replaced by its name.
+fn renamed(text: &str, names: &Names) -> String {
+    let delimits = |c: char| !c.is_ascii_hexdigit();
+    let pieces = text.split_inclusive(delimits).map(|piece| {
+        let word = piece.trim_end_matches(delimits);
+        names.get(word).map_or_else(|| piece.to_owned(), |name| piece.replacen(word, name, 1))
+    });
+    pieces.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A repository with one commit of `text`, tagged, made at `seconds`.
+    fn made(text: &str, seconds: i64) -> (tempfile::TempDir, Names) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let repository = Repository::init_bare(folder.path()).expect("a repository");
+        let time = git2::Time::new(seconds, 0);
+        let who = git2::Signature::new("a", "a@example.org", &time).expect("a signature");
+        let blob = repository.blob(text.as_bytes()).expect("a blob");
+        let mut tree = repository.treebuilder(None).expect("a tree");
+        tree.insert("file", blob, 0o100_644).expect("an entry");
+        let tree = repository.find_tree(tree.write().expect("a tree")).expect("a tree");
+        let first = repository.commit(None, &who, &who, "one", &tree, &[]).expect("a commit");
+        let first = repository.find_commit(first).expect("a commit");
+        let message = format!("two after {}", first.id());
+        let second = repository.commit(Some("refs/heads/main"), &who, &who, &message, &tree, &[&first]);
+        let second = repository.find_object(second.expect("a commit"), None).expect("a commit");
+        repository.tag("v1", &second, &who, "version 1", false).expect("a tag");
+        let mut names = Names::new();
+        name_objects(&repository, &mut names).expect("names");
+        (folder, names)
+    }
+
+    fn values(names: &Names) -> Vec<String> {
+        let mut values: Vec<String> = names.values().cloned().collect();
+        values.sort();
+        values
+    }
+
+    #[test]
+    fn only_what_is_held_counts() {
+        let (_one, names) = made("text", 1000);
+        let (_two, later) = made("text", 2000);
+        let (_three, other) = made("another", 1000);
+        assert_eq!(names.len(), 3);
+        assert!(names.keys().all(|id| !later.contains_key(id)), "the hour is part of every id");
+        assert_eq!(values(&names), values(&later));
+        assert!(values(&names).iter().all(|name| !values(&other).contains(name)));
+    }
+
+    #[test]
+    fn ids_are_replaced_where_they_stand() {
+        let (id, name) = ("a".repeat(40), "b".repeat(40));
+        let names = Names::from([(id.clone(), name.clone())]);
+        for (text, expected) in [
+            (format!("at {id}, and on"), format!("at {name}, and on")),
+            (id.clone(), name),
+            (format!("{id}a"), format!("{id}a")),
+            ("aä".to_owned(), "aä".to_owned()),
+            (String::new(), String::new()),
+        ] {
+            assert_eq!(renamed(&text, &names), expected, "{text}");
+        }
+    }
+}
