@@ -23,6 +23,8 @@ use crate::plan::Plan;
 use crate::policy::{Grants, Policy, PolicyError, Scope};
 use crate::release::{ReleaseFile, SourceError};
 
+mod claim;
+
 /// Why a release file could not become a run, or a run could not be found again.
 #[derive(Debug, Error)]
 pub enum SiteError {
@@ -84,6 +86,12 @@ pub enum SiteError {
         path: PathBuf,
         /// What does not fit.
         why: String,
+    },
+    /// An earlier run of the same release has not ended.
+    #[error("the run {run} of this release has not ended")]
+    Unfinished {
+        /// That run.
+        run: String,
     },
     /// There is no such run.
     #[error("there is no run {name:?}")]

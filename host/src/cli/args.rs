@@ -127,6 +127,9 @@ pub(crate) struct RunArgs {
     pub(crate) plan: Option<String>,
     #[command(flatten)]
     pub(crate) start: StartArgs,
+    /// Begin another run although an earlier one of the same release has not ended
+    #[arg(long)]
+    pub(crate) again: bool,
     #[command(flatten)]
     pub(crate) driving: DrivingArgs,
 }

@@ -106,6 +106,12 @@ impl From<SiteError> for CommandError {
             }
             SiteError::Steps(fault) => Self::from(fault),
             SiteError::Journal(error) => Self::from(error),
+            SiteError::Unfinished { ref run } => Self::of(Exit::Held, &error)
+                .hint(format!(
+                    "castoff resume {run} goes on with it, castoff status {run} shows where it stands"
+                ))
+                .hint(format!("castoff abort {run} --reason … ends it for good"))
+                .hint("--again begins another run beside it"),
             SiteError::NoRun { ref known, .. } => {
                 let hint = match known.as_slice() {
                     [] => "nothing has been run yet: castoff run FILE".to_owned(),

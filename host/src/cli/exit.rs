@@ -162,8 +162,9 @@ impl Exit {
                 "Read the difference, then make a new plan with `castoff plan`.",
             ),
             Self::Held => (
-                "Another process writes the journal of this run.",
-                "Wait until it ends. A process that died holds nothing.",
+                "Another process writes the journal of this run, or another run of this release has not ended.",
+                "Wait until the process ends; one that died holds nothing. Go on with the other run: \
+                 `castoff resume RUN`.",
             ),
             Self::Damaged => (
                 "The journal, or an export of it, holds something that was not written there in this order; or a signature \

@@ -75,7 +75,9 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Done {
         None => (start.beginning(), None),
     };
     let by = begin.started_by.clone();
-    let (stored, journal) = start.site.create(&start.prepared, begin)?;
+    let (site, prepared) = (&start.site, &start.prepared);
+    let created = if args.again { site.create(prepared, begin) } else { site.claim(prepared, begin) };
+    let (stored, journal) = created?;
     world::keep_policy_folder(&stored, &start.policy)?;
     if let Some(plan) = &plan {
         stored.keep_plan(plan)?;

@@ -1,0 +1,50 @@
+//! One run for one release: a release manager who has lost sight of a run shall find it again, not begin another one
+//! beside it.
+
+use std::fs::{File, OpenOptions};
+
+use super::{Beginning, Prepared, Site, SiteError, Stored, make};
+use crate::journal::{Header, Journal, World};
+
+impl Site {
+    /// Creates a live run, unless an earlier one of the same release has not ended. What makes a release the same:
+    /// plugin, process, inputs and the GitHub it acts on.
+    ///
+    /// Runs whose journal cannot be read are passed over: what they are cannot be told.
+    ///
+    /// # Errors
+    /// [`SiteError::Unfinished`] with that run; otherwise as [`Site::create`].
+    pub fn claim(&self, prepared: &Prepared, begin: Beginning) -> Result<(Stored, Journal), SiteError> {
+        let _turn = self.turn()?;
+        match self.unfinished(prepared, begin.forge.as_deref()) {
+            Some(run) => Err(SiteError::Unfinished { run }),
+            None => self.create(prepared, begin),
+        }
+    }
+
+    /// The newest live run of the same release that has not ended.
+    fn unfinished(&self, prepared: &Prepared, forge: Option<&str>) -> Option<String> {
+        let same = |header: &Header| {
+            header.world == World::Live
+                && header.plugin.name == prepared.plugin.manifest().name
+                && header.process == prepared.release.process
+                && header.inputs == prepared.inputs
+                && header.forge.as_deref() == forge
+        };
+        self.runs().into_iter().rev().find(|run| {
+            let journal = Journal::open_read_only(self.state.join("runs").join(run).join("journal.sqlite"));
+            journal
+                .is_ok_and(|journal| journal.with_state(|state| !state.is_finished() && same(state.header())))
+        })
+    }
+
+    /// Lets one process at a time look for other runs and create its own.
+    fn turn(&self) -> Result<File, SiteError> {
+        make(&self.state)?;
+        let path = self.state.join("runs.lock");
+        let taken = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        taken
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|error| SiteError::File { path, why: error.to_string() })
+    }
+}
