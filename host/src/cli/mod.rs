@@ -165,13 +165,16 @@ impl App {
         Ok((stored, journal, state))
     }
 
-    /// Arms the crash that tests inject: the process dies after its n-th event. `written` of them are in the journal
-    /// already.
+    /// Arms the kill that tests inject: the process is killed after its n-th event, as by `kill -9`. `written` of them
+    /// are in the journal already.
     fn armed(&self, journal: Journal, written: u64) -> Journal {
         let Some(last) = self.environment.crash_after() else { return journal };
         let count = AtomicU64::new(written);
         let die = move |number: u64| {
             if number >= last {
+                let _ =
+                    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+                // Nobody survives that; should the system refuse it, this process still does not go on.
                 std::process::abort();
             }
         };
