@@ -53,3 +53,5 @@ pub use store::{Entry, Hook, Journal, JournalError, Verified};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walk;
