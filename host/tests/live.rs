@@ -1,161 +1,24 @@
 //! Live runs: the real binary, process after process, against a forge in this test. Nothing of the run is left in memory
 //! between two commands; time passes at the forge when the test says so.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::Arc;
+#[path = "live/kill.rs"]
+mod kill;
+#[path = "live/lease.rs"]
+mod lease;
+#[path = "live/place.rs"]
+mod place;
 
-use castoff::clock::SimulatedClock;
-use castoff::forge::{Fault, FaultKind, Forge, Snapshot, World};
-use castoff::journal::{EffectResult, Event, Journal, Record};
+use castoff::forge::{Fault, FaultKind, Snapshot};
+use castoff::journal::{EffectResult, Event, Journal};
 use castoff::policy::Policy;
-use chrono::TimeDelta;
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// The most commands that a release may need.
-const MOST: usize = 200;
-
-/// A machine with a release file on it, and a forge.
-struct Place {
-    home: TempDir,
-    forge: Forge,
-    clock: Arc<SimulatedClock>,
-    _runtime: tokio::runtime::Runtime,
-}
-
-/// How a command ended.
-struct Ended {
-    /// None: killed.
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
+use place::{Ended, Place, named};
 
 impl Place {
-    fn new() -> Self {
-        let home = TempDir::new().expect("a temporary folder");
-        let examples =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/csi-sidecar/examples/livenessprobe");
-        for name in ["release.toml", "policy.toml"] {
-            std::fs::copy(examples.join(name), home.path().join(name)).expect("the example can be copied");
-        }
-        let world = std::fs::read_to_string(examples.join("world.toml")).expect("the example has a world");
-        let world = World::from_toml(&world).expect("the world is right");
-        let clock = Arc::new(SimulatedClock::new(world.now.expect("the world has a beginning")));
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let folder = home.path().join("forge");
-        let forge = runtime.block_on(Forge::start(world, &folder, clock.clone())).expect("the forge starts");
-        let place = Self { home, forge, clock, _runtime: runtime };
-        place.share_components();
-        place
-    }
-
-    /// Compiled components are kept in the build directory: they are compiled once for all tests.
-    fn share_components(&self) {
-        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
-        let cache = self.state().join("cache");
-        for folder in [&shared, &cache] {
-            std::fs::create_dir_all(folder).expect("a folder can be made");
-        }
-        std::os::unix::fs::symlink(shared, cache.join("components")).expect("a link can be made");
-    }
-
-    fn state(&self) -> PathBuf {
-        self.home.path().join(".local/state/castoff")
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_castoff"));
-        let token = self.forge.token(None).expect("the user has a token");
-        command.args(args).env_clear().env("HOME", self.home.path()).env("GITHUB_TOKEN", token);
-        command.current_dir(self.home.path());
-        command
-    }
-
-    fn castoff(&self, args: &[&str]) -> Ended {
-        Ended::of(&mut self.command(args))
-    }
-
-    /// The same, killed after so many events.
-    fn killed(&self, args: &[&str], events: usize) -> Ended {
-        Ended::of(self.command(args).env("CASTOFF_CRASH_AFTER_EVENT", events.to_string()))
-    }
-
-    /// A run begun here, as far as it goes by itself.
-    fn begin(&self, more: &[&str]) -> (String, Ended) {
-        let args = [&["run", "release.toml", "--forge", self.forge.url()], more].concat();
-        named(self.castoff(&args))
-    }
-
-    fn status(&self, run: &str) -> Value {
-        let ended = self.castoff(&["status", run, "--json"]);
-        serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.shown()))
-    }
-
-    /// Agrees to every open question, as a person who read it.
-    fn approve_all(&self, run: &str) {
-        let status = self.status(run);
-        let steps = status["state"]["steps"].as_object().expect("steps by name").clone();
-        for (step, state) in steps.iter().filter(|(_, step)| step["status"]["kind"] == "asks") {
-            let choice = state["status"]["question"]["choices"][0].as_str().expect("a choice");
-            let ended = self.castoff(&["approve", run, step, "--choice", choice, "--as", "approver"]);
-            assert_eq!(ended.code, Some(0), "{step}: {}", ended.shown());
-        }
-    }
-
-    /// Resumes until the run has ended, killing each process after as many events as `crash` says; how the commands
-    /// ended, in order.
-    fn finish(&self, run: &str, crash: impl Fn(usize) -> Option<usize>) -> Vec<Option<i32>> {
-        let mut codes = Vec::new();
-        while codes.len() < MOST {
-            let ended = match crash(codes.len()) {
-                Some(events) => self.killed(&["resume", run, "--confirm", "v2.17.0"], events),
-                None => self.castoff(&["resume", run, "--confirm", "v2.17.0"]),
-            };
-            codes.push(ended.code);
-            match ended.code {
-                Some(0) => return codes,
-                Some(10) => self.clock.advance(TimeDelta::hours(3)),
-                Some(11) => self.approve_all(run),
-                None => {}
-                Some(_) => panic!("after {codes:?}: {}", ended.shown()),
-            }
-        }
-        panic!("no end after {codes:?}: {}", self.status(run))
-    }
-
-    fn log(&self, run: &str) -> Vec<Record> {
-        let ended = self.castoff(&["log", run, "--json"]);
-        assert_eq!(ended.code, Some(0), "{}", ended.shown());
-        ended.out.lines().map(|line| serde_json::from_str(line).expect("an event a line")).collect()
-    }
-
-    fn journal(&self, run: &str) -> PathBuf {
-        self.state().join("runs").join(run).join("journal.sqlite")
-    }
-
     fn changes(&self) -> Vec<String> {
         changes(&self.forge.snapshot().expect("a picture"))
     }
-}
-
-impl Ended {
-    fn of(command: &mut Command) -> Self {
-        let Output { status, stdout, stderr } = command.output().expect("the binary can be started");
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Self { code: status.code(), out: text(stdout), err: text(stderr) }
-    }
-
-    fn shown(&self) -> String {
-        format!("exit {:?}\n--- stdout\n{}\n--- stderr\n{}", self.code, self.out, self.err)
-    }
-}
-
-/// The name of a new run is the first line of standard output.
-fn named(ended: Ended) -> (String, Ended) {
-    let name = ended.out.lines().next().unwrap_or_else(|| panic!("no name: {}", ended.shown())).to_owned();
-    (name, ended)
 }
 
 /// What the release leaves in the world, one line a thing: doing something twice makes another line.
@@ -249,7 +112,7 @@ fn a_release_from_run_to_the_end() {
 #[test]
 fn a_release_whose_every_process_is_killed() {
     /// Events until each death: between them, all kinds of moments.
-    const LIVES: [usize; 7] = [2, 3, 8, 4, 13, 5, 21];
+    const LIVES: [u64; 7] = [2, 3, 8, 4, 13, 5, 21];
     let place = Place::new();
     let args = ["run", "release.toml", "--forge", place.forge.url()];
     let (run, begun) = named(place.killed(&args, 1));
