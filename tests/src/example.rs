@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use castoff::engine::{Engine, Limits};
 use castoff::forge::{Snapshot, World};
@@ -13,11 +14,15 @@ use castoff::journal::{
 use castoff::plan::{Held, Origin, Plan, PlanParts};
 use castoff::policy::Grants;
 use castoff::rehearsal::{RehearsalError, Stage};
+use castoff::release::ReleaseFile;
 use castoff::run::{Ledger, RunError, Runner, RunnerParts, UNPLANNED};
 use castoff::site::{Beginning, Prepared, Site, Stored, grants};
 use tempfile::TempDir;
 
 use crate::theatre::engine;
+
+/// The time in which a forge on loopback answers, however busy the machine is.
+const ANSWER: Duration = Duration::from_secs(4);
 
 /// Why something cannot be done, in words.
 pub type Result<T> = std::result::Result<T, String>;
@@ -49,11 +54,25 @@ impl Example {
         Ok(Self { engine, prepared, world, _folder: folder })
     }
 
-    /// The file of the repository's own example release of livenessprobe.
+    /// Every example release in the tree that has a world to rehearse it in, by the name of its file.
+    ///
+    /// # Panics
+    /// When the tree cannot be read.
     #[must_use]
-    pub fn livenessprobe() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../plugins/csi-sidecar/examples/livenessprobe/release.toml")
+    pub fn all() -> Vec<(String, PathBuf)> {
+        let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins");
+        let below = |folder: &Path| -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(folder).into_iter().flatten();
+            entries.map(|entry| entry.expect("the tree can be read").path()).collect()
+        };
+        let examples = below(&plugins).into_iter().flat_map(|plugin| below(&plugin.join("examples")));
+        let mut found: Vec<(String, PathBuf)> = examples
+            .flat_map(|example| below(&example))
+            .filter(|file| is_release(file))
+            .filter_map(|file| Some((file.strip_prefix(&plugins).ok()?.display().to_string(), file)))
+            .collect();
+        found.sort();
+        found
     }
 
     /// The release as the host understood it.
@@ -67,6 +86,18 @@ impl Example {
     /// # Errors
     /// When forge or journal cannot be made.
     pub async fn begin(&self) -> Result<Rehearsal> {
+        self.begin_on(|stage| stage).await
+    }
+
+    /// Begins a run on a forge of its own whose silence is not waited out for long: see [`Stage::hasty`].
+    ///
+    /// # Errors
+    /// When forge or journal cannot be made.
+    pub async fn begin_hasty(&self) -> Result<Rehearsal> {
+        self.begin_on(|stage| stage.hasty(ANSWER)).await
+    }
+
+    async fn begin_on(&self, set: impl FnOnce(Stage) -> Stage) -> Result<Rehearsal> {
         let folder = TempDir::new().map_err(said)?;
         let pinned = self.world.now.ok_or("the world has no beginning")?;
         let login = self.world.user.clone().unwrap_or_default();
@@ -91,7 +122,7 @@ impl Example {
             Stage::set(self.world.clone(), &folder.path().join("forge"), pinned).await.map_err(said)?;
         let powers = grants(&self.prepared.plugin, stored.policy.clone(), &header);
         Ok(Rehearsal {
-            stage: stage.approving(true),
+            stage: set(stage.approving(true)),
             stored,
             header,
             powers,
@@ -101,6 +132,14 @@ impl Example {
             folder,
         })
     }
+}
+
+/// Whether a file is a release file that names a world.
+fn is_release(file: &Path) -> bool {
+    let toml = file.extension().is_some_and(|extension| extension == "toml");
+    let text = if toml { std::fs::read_to_string(file).ok() } else { None };
+    text.and_then(|text| ReleaseFile::parse(&text).ok())
+        .is_some_and(|release| release.rehearsal.world.is_some())
 }
 
 /// A run on its forge. The journal is opened anew by each [`Rehearsal::play`], as another process would.
@@ -321,7 +360,7 @@ impl Watcher for Nobody {
 
 /// What differs between two pictures of a forge, in words.
 #[must_use]
-pub fn difference(left: &Snapshot, right: &Snapshot) -> Vec<String> {
+pub fn difference<T: serde::Serialize>(left: &T, right: &T) -> Vec<String> {
     let (left, right) = (serde_json::to_value(left), serde_json::to_value(right));
     let mut found = Vec::new();
     if let (Ok(left), Ok(right)) = (left, right) {
@@ -336,8 +375,11 @@ fn compare(path: &str, left: &serde_json::Value, right: &serde_json::Value, foun
         return;
     }
     let (Object(left), Object(right)) = (left, right) else {
-        let text = |value: &serde_json::Value| value.to_string().chars().take(300).collect::<String>();
-        found.push(format!("{path}: {} and {}", text(left), text(right)));
+        let (left, right) = (left.to_string(), right.to_string());
+        // Long texts are shown from where they differ.
+        let same = left.chars().zip(right.chars()).take_while(|(left, right)| left == right).count();
+        let shown = |text: &str| text.chars().skip(same.saturating_sub(40)).take(300).collect::<String>();
+        found.push(format!("{path}: {} and {}", shown(&left), shown(&right)));
         return;
     };
     for key in left.keys().chain(right.keys().filter(|key| !left.contains_key(*key))) {

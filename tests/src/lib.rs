@@ -3,6 +3,7 @@
 
 pub mod example;
 pub mod graphql;
+pub mod matrix;
 pub mod openapi;
 pub mod replay;
 pub mod theatre;

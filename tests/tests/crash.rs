@@ -1,5 +1,5 @@
-//! A run stopped at every moment, and a run with every power taken away in turn: the example release of livenessprobe
-//! ends as if nothing had happened, or says plainly why it cannot.
+//! A run stopped at every moment, and a run with every power taken away in turn: every example release ends as if nothing
+//! had happened, or says plainly why it cannot.
 
 #![allow(clippy::print_stdout)]
 
@@ -13,10 +13,6 @@ use castoff_tests::example::{Example, Played, Powers, Rehearsal, difference};
 
 /// Runs that are under way at once.
 const SIDE_BY_SIDE: usize = 4;
-
-async fn example() -> Example {
-    Example::load(&Example::livenessprobe()).await.expect("the example is whole")
-}
 
 /// The uninterrupted run: its forge afterwards, its state, its number of events.
 async fn uninterrupted(example: &Example) -> (Rehearsal, Snapshot, RunState, u64) {
@@ -33,20 +29,25 @@ async fn uninterrupted(example: &Example) -> (Rehearsal, Snapshot, RunState, u64
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopped_after_every_event() {
-    let example = example().await;
-    let (_, wanted, _, events) = uninterrupted(&example).await;
-    let (example, wanted) = (&example, &wanted);
-    // The first event makes the run: before it there is nothing to resume. A few runs side by side keep git busy.
-    let outcomes: Vec<Option<String>> = stream::iter(1..events)
-        .map(|after| async move {
-            let outcome = stopped(example, after, wanted).await;
-            outcome.err().map(|why| format!("after event {after}: {why}"))
-        })
-        .buffered(SIDE_BY_SIDE)
-        .collect()
-        .await;
-    let points = outcomes.len();
-    let faults: Vec<String> = outcomes.into_iter().flatten().collect();
+    let (mut points, mut faults) = (0, Vec::new());
+    for (name, path) in Example::all() {
+        let example = Example::load(&path).await.expect("the example is whole");
+        let (_, wanted, _, events) = uninterrupted(&example).await;
+        let (example, wanted) = (&example, &wanted);
+        // The first event makes the run: before it there is nothing to resume. A few runs side by side keep git busy.
+        let outcomes: Vec<Option<String>> = stream::iter(1..events)
+            .map(|after| async move {
+                let outcome = stopped(example, after, wanted).await;
+                outcome.err().map(|why| format!("after event {after}: {why}"))
+            })
+            .buffered(SIDE_BY_SIDE)
+            .collect()
+            .await;
+        println!("{name}: {} crash points", outcomes.len());
+        assert!(outcomes.len() > 5, "{name}: too few crash points to tell anything");
+        points += outcomes.len();
+        faults.extend(outcomes.into_iter().flatten().map(|why| format!("{name}: {why}")));
+    }
     println!("{points} crash points");
     assert!(points > 20, "{points} crash points are too few to tell anything");
     assert!(faults.is_empty(), "{} of {points} differ:\n{}", faults.len(), faults.join("\n"));
@@ -76,24 +77,29 @@ async fn stopped(example: &Example, after: u64, wanted: &Snapshot) -> Result<(),
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_each_power_in_turn() {
-    let example = example().await;
-    let (_, wanted, _, _) = uninterrupted(&example).await;
-    let policy = example.prepared().policy.clone().expect("the example has a policy");
-    let lines: Vec<usize> =
-        policy.grants().iter().flat_map(|grant| &grant.powers).map(|power| power.line).collect();
-    let (example, wanted) = (&example, &wanted);
-    let outcomes: Vec<Option<String>> = stream::iter(lines.clone())
-        .map(|line| async move {
-            let outcome = denied(example, line, wanted).await;
-            outcome.err().map(|why| format!("without line {line}: {why}"))
-        })
-        .buffered(SIDE_BY_SIDE)
-        .collect()
-        .await;
-    let faults: Vec<String> = outcomes.into_iter().flatten().collect();
-    println!("{} powers taken away", lines.len());
-    assert!(!lines.is_empty(), "the policy grants nothing");
-    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), lines.len(), faults.join("\n"));
+    let (mut taken, mut faults) = (0, Vec::new());
+    for (name, path) in Example::all() {
+        let example = Example::load(&path).await.expect("the example is whole");
+        let (_, wanted, _, _) = uninterrupted(&example).await;
+        let policy = example.prepared().policy.clone();
+        let grants = policy.iter().flat_map(|policy| policy.grants());
+        let lines: Vec<usize> = grants.flat_map(|grant| &grant.powers).map(|power| power.line).collect();
+        let (example, wanted) = (&example, &wanted);
+        let outcomes: Vec<Option<String>> = stream::iter(lines)
+            .map(|line| async move {
+                let outcome = denied(example, line, wanted).await;
+                outcome.err().map(|why| format!("without line {line}: {why}"))
+            })
+            .buffered(SIDE_BY_SIDE)
+            .collect()
+            .await;
+        println!("{name}: {} powers taken away", outcomes.len());
+        taken += outcomes.len();
+        faults.extend(outcomes.into_iter().flatten().map(|why| format!("{name}: {why}")));
+    }
+    println!("{taken} powers taken away");
+    assert!(taken > 0, "no policy of an example grants anything");
+    assert!(faults.is_empty(), "{} of {taken}:\n{}", faults.len(), faults.join("\n"));
 }
 
 /// The powers without the one on a line of the policy.
