@@ -135,6 +135,7 @@ impl Stage {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let mut git = GitConfig::new(git.to_owned(), self.url()?);
         git.credential = token.clone().map(|token| Credential { login: self.login.clone(), token });
+        git.pause = Some(self.pause());
         let mut github = GitHubConfig::new(self.url()?, self.pause(), clock.clone());
         github.token = token;
         github.write_gap = std::time::Duration::ZERO;

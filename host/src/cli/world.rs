@@ -37,6 +37,7 @@ impl LiveWorld {
         let mut git = GitConfig::new(caches.git, instance.git()?);
         git.credential = token.clone().map(|token| Credential { login: "x-access-token".into(), token });
         let (pause, clock) = (Arc::new(wire::Sleep), Arc::new(SystemClock));
+        git.pause = Some(pause.clone());
         let mut github = GitHubConfig::new(instance.api()?, pause.clone(), clock.clone());
         github.token = token;
         github.cache_directory = Some(caches.github);

@@ -71,7 +71,7 @@ async fn fetch(shared: &Shared, path: &Path, repository: &Slug) -> Result<Finish
         .map(OsString::from),
     );
     let call = Call { directory: path, arguments, limit: shared.limits.fetch, lost: Outcome::Nothing };
-    shared.program.run(call).await
+    remote::ask(shared, repository, call).await
 }
 
 /// One file instead of thousands, and peeled tags: what makes listing refs quick.

@@ -27,6 +27,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::{Commit, CommitSpec, Git, Identity, RefUpdate, Reference, TreeEntry};
+use crate::capability::wire::Pause;
 use crate::capability::{CapabilityError, Result, Secret, Slug};
 use program::Program;
 
@@ -71,6 +72,8 @@ pub struct GitConfig {
     pub credential: Option<Credential>,
     /// Time limits.
     pub limits: TimeLimits,
+    /// How to wait before a listing or a fetch that failed for a passing reason is tried again; none: each is tried once.
+    pub pause: Option<Arc<dyn Pause>>,
     /// The `git` program, 2.39 or newer.
     pub program: PathBuf,
     /// `PATH` of that program and of what it starts.
@@ -91,6 +94,7 @@ impl GitConfig {
             base,
             credential: None,
             limits: TimeLimits::default(),
+            pause: None,
             program: PathBuf::from("git"),
             search_path: OsString::from("/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"),
             proxy: None,
@@ -111,6 +115,7 @@ struct Shared {
     base: Url,
     mirrors: PathBuf,
     limits: TimeLimits,
+    pause: Option<Arc<dyn Pause>>,
     program: Program,
     opened: Mutex<HashMap<Slug, Arc<Opened>>>,
 }
@@ -141,8 +146,8 @@ impl GitBackend {
         let key = hex::encode(Sha256::digest(base.as_str()));
         let mirrors = config.cache.join(key.get(..16).unwrap_or(&key));
         let program = Program::new(&config, &base)?;
-        let shared =
-            Shared { base, mirrors, limits: config.limits, program, opened: Mutex::new(HashMap::new()) };
+        let (limits, pause, opened) = (config.limits, config.pause, Mutex::default());
+        let shared = Shared { base, mirrors, limits, pause, program, opened };
         Ok(Self { shared: Arc::new(shared) })
     }
 

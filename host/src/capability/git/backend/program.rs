@@ -35,6 +35,7 @@ pub(super) struct Program {
 }
 
 /// One call of the program.
+#[derive(Clone)]
 pub(super) struct Call<'a> {
     pub(super) directory: &'a Path,
     pub(super) arguments: Vec<OsString>,

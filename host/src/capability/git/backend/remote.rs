@@ -1,13 +1,18 @@
 //! What the remote says: addresses, listings of refs, and the meaning of git's complaints.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use url::Url;
 
 use super::super::Reference;
 use super::program::{Call, Finished};
 use super::{Shared, name};
+use crate::capability::wire::{Patience, Tries};
 use crate::capability::{CapabilityError, Outcome, Result, Slug};
+
+/// Wait after a refusal for having asked too often.
+const UNTOLD: Duration = Duration::from_secs(60);
 
 /// Longest excerpt of a remote's words in an error.
 const WORDS: usize = 2000;
@@ -56,8 +61,33 @@ async fn list(shared: &Shared, repository: &Slug, flags: &[&str], patterns: &[St
         limit: shared.limits.list,
         lost: Outcome::Nothing,
     };
-    let finished = shared.program.run(call).await?;
+    let finished = ask(shared, repository, call).await?;
     if finished.success { Ok(finished.stdout) } else { Err(complaint(repository, &finished)) }
+}
+
+/// Runs a call that only reads, again and again while what is in its way may pass.
+pub(super) async fn ask(shared: &Shared, repository: &Slug, call: Call<'_>) -> Result<Finished> {
+    let Some(pause) = &shared.pause else { return shared.program.run(call).await };
+    let mut tries = Tries::new(Patience::default(), pause);
+    loop {
+        let answer = shared.program.run(call.clone()).await;
+        let again = match &answer {
+            Ok(finished) if finished.success => false,
+            // A lock left behind is the caller's to remove.
+            Ok(finished) if finished.stderr.contains(".lock': File exists") => false,
+            Ok(finished) => match complaint(repository, finished) {
+                // The program does not pass on how long to wait.
+                CapabilityError::RateLimited { .. } => tries.after(UNTOLD).await,
+                CapabilityError::Unavailable { .. } => tries.again().await,
+                _ => false,
+            },
+            Err(CapabilityError::Unavailable { .. }) => tries.again().await,
+            Err(_) => false,
+        };
+        if !again {
+            return answer;
+        }
+    }
 }
 
 /// Branches and tags of the remote, peeled lines included.

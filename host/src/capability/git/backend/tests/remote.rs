@@ -2,12 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::super::RefUpdate;
 use super::super::{Credential, TimeLimits};
 use super::*;
 use crate::capability::Secret;
+use crate::capability::wire::Skip;
 
 #[tokio::test]
 async fn opening_follows_the_remote() {
@@ -236,6 +238,28 @@ async fn the_token_goes_to_the_base_only_and_never_into_arguments_or_errors() {
         assert_eq!(kind::<()>(Err(error)), expected, "{answer}");
     }
     assert!(heard_elsewhere.try_recv().is_err(), "a redirect was followed");
+}
+
+/// What a server answers, how often it is asked, and for how long the back end waits between.
+#[tokio::test]
+async fn a_listing_is_asked_for_again_while_that_may_help() {
+    for (answer, asked, waited) in [
+        ("503 Service Unavailable", 5, [1, 2, 4, 8].as_slice()),
+        ("429 Too Many Requests", 6, &[60, 60, 60, 60, 60]),
+        ("403 Forbidden", 1, &[]),
+        ("404 Not Found", 1, &[]),
+    ] {
+        let place = TempDir::new().unwrap();
+        let (base, heard) = server(answer);
+        let pause = Arc::new(Skip::default());
+        let config =
+            GitConfig { pause: Some(pause.clone()), ..GitConfig::new(place.path().join("cache"), base) };
+        let git = GitBackend::new(config).unwrap();
+        git.open(&Slug::parse("o/n").unwrap()).await.expect_err("a failure");
+        assert_eq!(heard.try_iter().count(), asked, "{answer}");
+        let spans: Vec<u64> = pause.waited().iter().map(Duration::as_secs).collect();
+        assert_eq!(spans, waited, "{answer}");
+    }
 }
 
 #[tokio::test]
