@@ -54,6 +54,13 @@ impl Example {
         Ok(Self { engine, prepared, world, _folder: folder })
     }
 
+    /// The file of the repository's own example release of livenessprobe.
+    #[must_use]
+    pub fn livenessprobe() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../plugins/csi-sidecar/examples/livenessprobe/release.toml")
+    }
+
     /// Every example release in the tree that has a world to rehearse it in, by the name of its file.
     ///
     /// # Panics
