@@ -130,11 +130,9 @@ impl Calm {
         Ok(Self { snapshot: run.snapshot()?, portrait, requests: requests(&forge.requests()) })
     }
 
-    /// The first request of every operation, and every request that writes.
-    #[must_use]
-    pub fn sample(&self) -> Vec<&Request> {
-        let mut seen = BTreeSet::new();
-        self.requests.iter().filter(|request| seen.insert(&request.operation) || request.writes).collect()
+    /// The first request of every operation that is not in `seen` yet; now it is.
+    pub fn sample(&self, seen: &mut BTreeSet<String>) -> Vec<&Request> {
+        self.requests.iter().filter(|request| seen.insert(request.operation.clone())).collect()
     }
 
     /// How many different operations there are.
