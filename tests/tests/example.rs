@@ -184,25 +184,77 @@ async fn a_new_kubernetes_release_is_supported_everywhere() {
     assert!(trial.contains("pull-kubernetes-csi-external-attacher-1-36-on-kubernetes-1-36"), "{trial}");
 }
 
-/// The audit of the driver in the world of its example, with these powers; what its step left.
-async fn audit(powers: &[&str]) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/csi-sidecar/examples/hostpath");
-    let world = std::fs::read_to_string(folder.join("world.toml")).expect("the example is there");
+/// One process of csi-sidecar in the world of an example, changed by `change`, with these inputs and powers, played to its end.
+async fn single(
+    (example, change): (&str, fn(&str) -> String),
+    (process, inputs): (&str, &str),
+    powers: &[&str],
+) -> (Theatre, RunState) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/csi-sidecar/examples").join(example);
+    let world = change(&std::fs::read_to_string(folder.join("world.toml")).expect("the example is there"));
     let theatre =
         Theatre::open(World::from_toml(&world).expect("it is right"), engine(Limits::default())).await;
-    let release = "version = 1\nplugin = \"csi-sidecar\"\nprocess = \"audit\"\npolicy = \"policy.toml\"\n[inputs]\n\
-                   repository = \"kubernetes-csi/csi-driver-host-path\"\n";
+    let release = format!(
+        "version = 1\nplugin = \"csi-sidecar\"\nprocess = \"{process}\"\npolicy = \"policy.toml\"\n[inputs]\n{inputs}\n"
+    );
     let policy = format!(
-        "version = 1\n[[grant]]\nplugin = \"csi-sidecar\"\ndigest = \"any\"\nprocesses = [\"audit\"]\npowers = {powers:?}\n"
+        "version = 1\n[[grant]]\nplugin = \"csi-sidecar\"\ndigest = \"any\"\nprocesses = [\"{process}\"]\npowers = {powers:?}\n"
     );
     let files: [(&str, &[u8]); 2] =
         [("release.toml", release.as_bytes()), ("policy.toml", policy.as_bytes())];
     let prepared = theatre.prepare(&theatre.write(&files)).await;
-    let (stored, journal) = theatre.create(&prepared, "audit");
+    let (stored, journal) = theatre.create(&prepared, process);
     let runner = theatre.runner(&prepared, &stored, journal);
     let stop = theatre.stage.play(&runner).await.expect("the host goes on");
+    let state = runner.state();
     assert_eq!(stop.verdict, Verdict::Finished);
-    runner.state().outputs_of("audit").map(ToString::to_string).unwrap_or_default()
+    (theatre, state)
+}
+
+/// What a step left, as text.
+fn left(state: &RunState, step: &str) -> String {
+    state.outputs_of(step).map(ToString::to_string).unwrap_or_default()
+}
+
+/// The audit of the driver with these powers.
+async fn audit(powers: &[&str]) -> String {
+    let inputs = "repository = \"kubernetes-csi/csi-driver-host-path\"";
+    left(&single(("hostpath", str::to_owned), ("audit", inputs), powers).await.1, "audit")
+}
+
+/// The world of livenessprobe a year later, when the older of two minors is out of support, with a row that contradicts itself.
+fn a_year_later(world: &str) -> String {
+    let later = world.replace("now = \"2026-03-10T09:00:00Z\"", "now = \"2027-03-10T09:00:00Z\"");
+    later.replace("livenessprobe:v2.16.0 | v1.13", "livenessprobe:v2.6.0 | v1.13")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documentation_is_linted_and_unsupported_versions_move() {
+    let powers = [
+        "git.read kubernetes-csi/docs",
+        "git.read kubernetes-csi/livenessprobe",
+        "github.read kubernetes-csi/docs",
+        "files.publish",
+        "git.push kubernetes-csi/docs refs/heads/docs-*",
+        "github.pulls kubernetes-csi/docs",
+    ];
+    let (theatre, state) =
+        single(("livenessprobe", a_year_later), ("docs-lint", "propose-moves = true"), &powers).await;
+    let found = left(&state, "lint");
+    for part in ["v2.16.0: image tag is", "v2.15.0: is out of support"] {
+        assert!(found.contains(part), "{part}: {found}");
+    }
+    let page = content(&theatre, "kubernetes-csi/docs", "master", "book/src/livenessprobe.md");
+    let (supported, unsupported) = page.split_once("### Unsupported Versions").expect("a second table");
+    assert!(
+        supported.contains("livenessprobe v2.16.0") && !supported.contains("livenessprobe v2.15.0"),
+        "{page}"
+    );
+    assert!(
+        unsupported.contains("livenessprobe v2.15.0") && unsupported.contains("## Description"),
+        "{page}"
+    );
+    assert!(page.contains("livenessprobe:v2.6.0"), "a row that contradicts itself is left to a person");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,7 +64,7 @@ pub fn ordered(tabs: &[Tab]) -> Vec<&Tab> {
 }
 
 /// The jobs that run on one Kubernetes.
-pub fn on<'a>(tabs: &'a [Tab], wanted: Cluster) -> Vec<&'a Tab> {
+pub fn on(tabs: &[Tab], wanted: Cluster) -> Vec<&Tab> {
     tabs.iter().filter(|tab| cluster(&tab.name) == Some(wanted)).collect()
 }
 

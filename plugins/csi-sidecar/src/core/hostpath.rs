@@ -392,7 +392,8 @@ pub fn audit(tree: &Tree, root: &str, present: &dyn Fn(&str) -> bool) -> Vec<Dep
     faults
 }
 
-fn drift(tree: &Tree) -> Vec<DeploymentFault> {
+/// Images whose tags differ between the files of a tree.
+pub fn drift(tree: &Tree) -> Vec<DeploymentFault> {
     let mut by_image: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for (path, images) in deploy_images::images_in_use(tree) {
         for (image, tags) in images {

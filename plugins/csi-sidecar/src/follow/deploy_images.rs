@@ -10,9 +10,11 @@ use serde_json::json;
 
 use super::checkout::Checkout;
 use super::graph::{self, MERGED, PROPOSE};
+use super::hostpath_deployment::fault;
 use super::input::{self, invalid, refused};
 use super::propose::{self, Proposal};
 use crate::core::deploy_images::{ImageBump, ImageFinding, ImageRemark, ImageTags, TagPlan, bump};
+use crate::core::hostpath::{DeploymentFault, drift};
 
 pub(super) const NAME: &str = "deploy-images";
 
@@ -118,6 +120,11 @@ fn plan(tree: &Tree, inputs: &Inputs) -> Result<Proposal, Error> {
     };
     proposal.report.summary = "Brings image tags of the deployments up to date. Only tags change.".to_owned();
     (proposal.report.changes, proposal.report.remarks) = words(&bumped);
+    // One of two siblings bumped and the other forgotten has happened; where it is meant, the remark says no more than that.
+    let wanted = |image: &String| inputs.images.contains_key(image);
+    let apart = drift(&bumped.changes.apply(tree)).into_iter();
+    let apart = apart.filter(|fault| matches!(fault, DeploymentFault::Drift { image, .. } if wanted(image)));
+    proposal.report.remarks.extend(apart.map(|found| fault(&found)));
     let tags: BTreeMap<&String, usize> = bumped.tags.iter().map(|(path, tags)| (path, tags.len())).collect();
     proposal.outputs.insert("tags-changed".to_owned(), json!(tags));
     Ok(proposal)
@@ -193,6 +200,8 @@ mod tests {
         assert_eq!(after["deploy/b.yaml"].text(), Some("image: r/one:v1.0.5\n"));
         assert_eq!(proposal.report.changes.len(), 2);
         assert!(proposal.report.remarks.iter().any(|line| line.contains("canary")));
+        let apart = "one differs between deployments: v1.0.5 in deploy/b.yaml; v1.1.0 in deploy/a.yaml";
+        assert!(proposal.report.remarks.iter().any(|line| line == apart), "{:?}", proposal.report.remarks);
         assert!(plan(&after, &inputs).unwrap().changes.is_empty());
     }
 

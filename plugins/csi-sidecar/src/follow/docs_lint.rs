@@ -1,7 +1,7 @@
 //! `docs-lint`: what is wrong with the version tables of the documentation book, and on request the moves that the support policy
 //! asks for. Rows that contradict themselves are for a person to judge and are only reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use castoff_sdk::process::{Context, Graph, InputKind, Outcome, Process, Step, StepKind};
 use castoff_sdk::step::words;
@@ -135,13 +135,13 @@ impl Book {
                 entry.text().is_some_and(|text| !matches!(docs::rows(text), Err(docs::DocsError::NoTable)))
             });
         }
-        let mut dates = BTreeMap::new();
-        for repository in pages.values().filter_map(|entry| repository_of(entry.text()?)) {
-            if !dates.contains_key(&repository) {
-                let found = tag_dates(&repository).map_err(|error| words(&error));
-                dates.insert(repository, found);
-            }
-        }
+        let named: BTreeSet<String> =
+            pages.values().filter_map(|entry| repository_of(entry.text()?)).collect();
+        let read = |repository: String| {
+            let found = tag_dates(&repository).map_err(|error| words(&error));
+            (repository, found)
+        };
+        let dates = named.into_iter().map(read).collect();
         Ok(Self { checkout, pages, dates, now })
     }
 

@@ -71,11 +71,34 @@ fn version(path: &str) -> Option<String> {
     rest.split(['-', '/']).next().map(str::to_owned)
 }
 
+/// The deployment that takes another version, old and new, and whether the old one stays: by the renames that git found, else by
+/// the folders before and after.
+fn renamed(case: &Case) -> Option<(String, String, bool)> {
+    let folders = |name: &str| -> BTreeSet<String> {
+        case.texts(name).iter().filter_map(|name| version(name)).collect()
+    };
+    let (before, after) = (folders("base_dirs"), folders("target_dirs"));
+    let renames = case.data.inputs.get("renames").and_then(Value::as_array);
+    let first = renames.and_then(|all| all.first()).and_then(Value::as_array);
+    let side = |at: usize| first?.get(at).and_then(Value::as_str).and_then(version);
+    if let (Some(from), Some(to)) = (side(0), side(1)) {
+        let stays = after.contains(&from);
+        return Some((from, to, stays));
+    }
+    let newest = |versions: Vec<&String>| -> Option<String> {
+        let number = |version: &&&String| {
+            version.split('.').filter_map(|part| part.parse().ok()).collect::<Vec<u64>>()
+        };
+        versions.iter().max_by_key(|version| number(version)).map(|version| (*version).clone())
+    };
+    let to = newest(after.difference(&before).collect())?;
+    let gone = newest(before.difference(&after).collect());
+    let stays = gone.is_none();
+    Some((gone.or_else(|| newest(before.iter().collect()))?, to, stays))
+}
+
 fn set_new(case: &Case, base: Base) -> Result<Setup> {
     let tree = if base == Base::Before { case.tree("base")? } else { wanted_new(case)? };
-    let renames = case.data.inputs.get("renames").and_then(Value::as_array);
-    let first = renames.and_then(|all| all.first()).and_then(Value::as_array).ok_or("no inputs.renames")?;
-    let side = |at: usize| first.get(at).and_then(Value::as_str).and_then(version);
     let mut links = Map::new();
     for (path, text) in case.data.expect.get("symlinks").and_then(Value::as_object).into_iter().flatten() {
         let plain = path.matches('/').count() == 1 && !path.contains("latest") && !path.ends_with("-test");
@@ -86,8 +109,9 @@ fn set_new(case: &Case, base: Base) -> Result<Setup> {
     }
     let mut inputs = Map::new();
     inputs.insert("repository".into(), json!(case.data.repo));
-    if let (Some(from), Some(to)) = (side(0), side(1)) {
+    if let Some((from, to, stays)) = renamed(case) {
         inputs.insert("renames".into(), json!({ from: to }));
+        inputs.insert("keep-old".into(), json!(stays));
     }
     inputs.insert("links".into(), Value::Object(links));
     inputs.insert("per-file".into(), json!(case.data.image_tags_by_file));

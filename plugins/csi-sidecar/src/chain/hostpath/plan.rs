@@ -123,7 +123,7 @@ pub(super) fn release(inputs: &Inputs, version: &str) -> Value {
 
 fn with_fork(mut told: Value, inputs: &Inputs) -> Value {
     if let (Some(fork), Some(told)) = (&inputs.fork, told.as_object_mut()) {
-        told.insert("fork".to_owned(), json!(fork));
+        told.entry("fork").or_insert_with(|| json!(fork));
     }
     told
 }

@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 use super::input::Inputs;
 use crate::chain::part::Part;
 
+/// What makes the inputs of a part.
+pub(super) type Told = fn(&Inputs) -> Value;
+
 /// The parts.
 pub(super) struct Plan {
     /// The jobs, optional.
@@ -31,7 +34,7 @@ impl Plan {
     }
 
     /// Every part with what makes its inputs.
-    pub(super) fn parts(self) -> [(Part, fn(&Inputs) -> Value); 5] {
+    pub(super) fn parts(self) -> [(Part, Told); 5] {
         [
             (self.experimental, experimental),
             (self.trial, trial),
@@ -90,7 +93,7 @@ fn values(inputs: &Inputs) -> Map<String, Value> {
 
 fn with_fork(mut told: Value, inputs: &Inputs) -> Value {
     if let (Some(fork), Some(told)) = (&inputs.fork, told.as_object_mut()) {
-        told.insert("fork".to_owned(), json!(fork));
+        told.entry("fork").or_insert_with(|| json!(fork));
     }
     told
 }
