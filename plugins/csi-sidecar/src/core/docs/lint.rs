@@ -5,7 +5,8 @@ use std::fmt;
 
 use castoff_sdk::version::{Line, Version};
 
-use super::{DocsError, Row, RowFault, rows};
+use super::page::Page;
+use super::{DocsError, Row, RowFault};
 use crate::core::support::SupportWindow;
 
 /// One finding on a page.
@@ -55,8 +56,9 @@ impl fmt::Display for PageLint {
 /// # Errors
 /// [`DocsError`] when the page cannot be read.
 pub fn lint_page(text: &str, window: Option<&SupportWindow>) -> Result<Vec<PageLint>, DocsError> {
-    let rows = rows(text)?;
-    let two_tables = rows.iter().any(|row| row.unsupported);
+    let page = Page::parse(text)?;
+    let two_tables = page.two_tables;
+    let rows = page.into_rows();
     let mut found = Vec::new();
     let mut first: BTreeMap<Line, Version> = BTreeMap::new();
     let mut above: BTreeMap<bool, Version> = BTreeMap::new();
@@ -142,6 +144,13 @@ mod tests {
         let sound = page(&[("v1.2.1", "v1.2.1")], &[("v1.0.0", "v1.0.0")]);
         assert_eq!(lint_page(&sound, Some(&window)).unwrap(), []);
         assert_eq!(lint_page(&sound, None).unwrap(), []);
+        // A page that speaks of supported versions separates them, before there is any other.
+        let (one_table, _) = text.split_once("### Unsupported").unwrap();
+        assert!(
+            lint_page(one_table, Some(&window)).unwrap().iter().any(|lint| lint.what == Wrong::OutOfSupport)
+        );
+        let all = one_table.replace("### Supported Versions", "### Releases");
+        assert!(lint_page(&all, Some(&window)).unwrap().iter().all(|lint| lint.what != Wrong::OutOfSupport));
     }
 
     proptest! {

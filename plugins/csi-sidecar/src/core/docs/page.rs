@@ -65,7 +65,7 @@ pub fn update_page(
 pub(super) struct Page {
     pieces: Vec<Piece>,
     /// True when the page separates supported from unsupported versions.
-    two_tables: bool,
+    pub(super) two_tables: bool,
 }
 
 enum Piece {
