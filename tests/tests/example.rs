@@ -222,6 +222,41 @@ async fn audit(powers: &[&str]) -> String {
     left(&single(("hostpath", str::to_owned), ("audit", inputs), powers).await.1, "audit")
 }
 
+/// The world of livenessprobe a year later, when the older of two minors is out of support, with a row that contradicts itself.
+fn a_year_later(world: &str) -> String {
+    let later = world.replace("now = \"2026-03-10T09:00:00Z\"", "now = \"2027-03-10T09:00:00Z\"");
+    later.replace("livenessprobe:v2.16.0 | v1.13", "livenessprobe:v2.6.0 | v1.13")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documentation_is_linted_and_unsupported_versions_move() {
+    let powers = [
+        "git.read kubernetes-csi/docs",
+        "git.read kubernetes-csi/livenessprobe",
+        "github.read kubernetes-csi/docs",
+        "files.publish",
+        "git.push kubernetes-csi/docs refs/heads/docs-*",
+        "github.pulls kubernetes-csi/docs",
+    ];
+    let (theatre, state) =
+        single(("livenessprobe", a_year_later), ("docs-lint", "propose-moves = true"), &powers).await;
+    let found = left(&state, "lint");
+    for part in ["v2.16.0: image tag is", "v2.15.0: is out of support"] {
+        assert!(found.contains(part), "{part}: {found}");
+    }
+    let page = content(&theatre, "kubernetes-csi/docs", "master", "book/src/livenessprobe.md");
+    let (supported, unsupported) = page.split_once("### Unsupported Versions").expect("a second table");
+    assert!(
+        supported.contains("livenessprobe v2.16.0") && !supported.contains("livenessprobe v2.15.0"),
+        "{page}"
+    );
+    assert!(
+        unsupported.contains("livenessprobe v2.15.0") && unsupported.contains("## Description"),
+        "{page}"
+    );
+    assert!(page.contains("livenessprobe:v2.6.0"), "a row that contradicts itself is left to a person");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_looks_as_far_as_it_may_and_says_where_it_may_not() {
     let own = ["git.read kubernetes-csi/csi-driver-host-path", "files.publish"];
