@@ -1,6 +1,7 @@
 //! Git through the gate.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use serde_json::json;
 
@@ -78,6 +79,7 @@ impl Gate {
     pub async fn open_repository(&self, slug: Slug) -> CallResult<Repository> {
         let git = &self.parts.world.git;
         self.read(&reading("open", &slug), git.open(&slug)).await?;
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(slug.clone());
         Ok(Repository { slug, narrowed: Vec::new() })
     }
 
@@ -111,7 +113,36 @@ impl Gate {
     /// Denied, or what the back end says.
     pub async fn resolve(&self, repository: &Repository, revision: &str) -> CallResult<Option<Commit>> {
         let slug = &repository.slug;
-        self.read(&reading("resolve", slug), self.parts.world.git.resolve(slug, revision)).await
+        let git = &self.parts.world.git;
+        let call = async {
+            match git.resolve(slug, revision).await? {
+                None if self.bring(slug, revision).await? => git.resolve(slug, revision).await,
+                found => Ok(found),
+            }
+        };
+        self.read(&reading("resolve", slug), call).await
+    }
+
+    /// Takes a commit by its whole id over from a fork, or what this is a fork of, that the step has opened: to the
+    /// forge all forks of a repository hold the commits of each, and a branch pushed to one may begin at a commit of
+    /// another. Forks are told by their names. Says whether the commit was taken over.
+    async fn bring(&self, slug: &Slug, commit: &str) -> Result<bool, CapabilityError> {
+        if commit.len() != 40 || commit.starts_with("refs/") {
+            return Ok(false);
+        }
+        let related: Vec<Slug> = {
+            let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            let same = |other: &&Slug| *other != slug && other.name().eq_ignore_ascii_case(slug.name());
+            opened.iter().filter(same).cloned().collect()
+        };
+        let git = &self.parts.world.git;
+        for other in related {
+            if let Some(found) = git.resolve(&other, commit).await? {
+                git.share(&other, slug, &found.id).await?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// First-parent walk.
@@ -237,7 +268,15 @@ impl Gate {
         let message =
             if sign_off { signed_off(message, &identity.name, &identity.email) } else { message.into() };
         let spec = CommitSpec { parents, changes, message, identity, time: self.parts.pinned.timestamp() };
-        let call = self.parts.world.git.build_commit(slug, &spec);
+        let git = &self.parts.world.git;
+        let call = async {
+            for parent in &spec.parents {
+                if git.resolve(slug, parent).await?.is_none() {
+                    self.bring(slug, parent).await?;
+                }
+            }
+            git.build_commit(slug, &spec).await
+        };
         let built = self.read(&reading("build-commit", slug), call).await?;
         if let Some(hold) = &self.parts.hold {
             self.held(hold.commit(&self.parts.step, slug, &spec, &built.id).await)?;

@@ -4,7 +4,7 @@
 //! written down as intended, performed and written down as done. When the answer to a write is lost, the gate looks
 //! again before it does anything else; what it cannot find out it leaves as an open intent for a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::capability::git::{Git, Identity};
 use crate::capability::github::GitHub;
 use crate::capability::http::Http;
 use crate::capability::wire::Pause;
-use crate::capability::{CapabilityError, Outcome, Probe, Secret};
+use crate::capability::{CapabilityError, Outcome, Probe, Secret, Slug};
 use crate::function::{self, Class};
 use crate::journal::{Level, Record};
 use crate::operation::Operation;
@@ -218,13 +218,20 @@ pub struct Gate {
     parts: Arc<GateParts>,
     fatal: Arc<Mutex<Option<String>>>,
     unplanned: Arc<Mutex<Option<String>>>,
+    /// Repositories that this attempt opened.
+    opened: Arc<Mutex<BTreeSet<Slug>>>,
 }
 
 impl Gate {
     /// A gate for one attempt of a step.
     #[must_use]
     pub fn new(parts: GateParts) -> Self {
-        Self { parts: Arc::new(parts), fatal: Arc::default(), unplanned: Arc::default() }
+        Self {
+            parts: Arc::new(parts),
+            fatal: Arc::default(),
+            unplanned: Arc::default(),
+            opened: Arc::default(),
+        }
     }
 
     /// Why the host cannot go on, if it cannot.

@@ -77,6 +77,11 @@ impl Watcher for Nobody {
 
 /// A gate over `memory`; back ends are real and never called.
 fn gate(memory: &Arc<Memory>, folder: &std::path::Path) -> Gate {
+    gate_at(memory, folder, MANIFEST, url::Url::parse("http://127.0.0.1:9/").unwrap())
+}
+
+/// A gate whose git repositories are at `remote`.
+fn gate_at(memory: &Arc<Memory>, folder: &std::path::Path, manifest: &[u8], remote: url::Url) -> Gate {
     let clock: Arc<dyn Clock> = Arc::new(SimulatedClock::new(DateTime::UNIX_EPOCH));
     let base = || url::Url::parse("http://127.0.0.1:9/").unwrap();
     let pause: Arc<dyn Pause> = Arc::new(Skip::default());
@@ -84,13 +89,13 @@ fn gate(memory: &Arc<Memory>, folder: &std::path::Path) -> Gate {
     let mut http = HttpConfig::new(pause.clone(), clock.clone());
     http.routes.insert("*".into(), base());
     let world = Capabilities {
-        git: Arc::new(GitBackend::new(GitConfig::new(folder.join("git"), base())).unwrap()),
+        git: Arc::new(GitBackend::new(GitConfig::new(folder.join("git"), remote)).unwrap()),
         github: Arc::new(GitHubBackend::new(GitHubConfig::new(base(), pause.clone(), clock)).unwrap()),
         http: Arc::new(HttpBackend::new(http).unwrap()),
         artefacts: Arc::new(artefacts),
         secrets: Arc::default(),
     };
-    let manifest = crate::policy::manifest::parse(MANIFEST).unwrap();
+    let manifest = crate::policy::manifest::parse(manifest).unwrap();
     Gate::new(GateParts {
         hold: None,
         run: "run".into(),
@@ -292,4 +297,58 @@ async fn nothing_happens_that_cannot_be_written_down() {
     assert!(matches!(error, CallError::Fatal(_)), "{error}");
     assert_eq!(gate.fatal().as_deref(), Some("no space"));
     assert!(!folder.path().join("artefacts").join("note.txt").exists(), "it was not kept");
+}
+
+const FORKS: &[u8] = br#"
+version = 1
+name = "p"
+plugin-version = "1"
+[[ask]]
+power = "git.read */*"
+reason = "r"
+[[ask]]
+power = "git.push me/tool refs/heads/change"
+reason = "r"
+"#;
+
+/// A bare repository with `count` empty commits on `main`; the id of the last.
+fn bare(path: &std::path::Path, count: i64) -> String {
+    let repository = git2::Repository::init_bare(path).unwrap();
+    let tree = repository.find_tree(repository.treebuilder(None).unwrap().write().unwrap()).unwrap();
+    let mut last: Option<git2::Oid> = None;
+    for at in 0..count {
+        let who = git2::Signature::new("a", "b", &git2::Time::new(at, 0)).unwrap();
+        let parents: Vec<_> = last.iter().map(|id| repository.find_commit(*id).unwrap()).collect();
+        let parents: Vec<_> = parents.iter().collect();
+        let message = format!("{at}");
+        last =
+            Some(repository.commit(Some("refs/heads/main"), &who, &who, &message, &tree, &parents).unwrap());
+    }
+    last.unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_fork_that_lags_behind_can_be_pushed_to() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("scratch")).unwrap();
+    let remote = folder.path().join("remote");
+    let head = bare(&remote.join("them/tool.git"), 3);
+    for (name, count) in [("me/tool.git", 1), ("me/other.git", 1)] {
+        bare(&remote.join(name), count);
+    }
+    let memory = Arc::new(Memory::default());
+    let base = url::Url::from_directory_path(&remote).unwrap();
+    let gate = gate_at(&memory, folder.path(), FORKS, base);
+    let slug = |text: &str| Slug::parse(text).unwrap();
+    let fork = gate.open_repository(slug("me/tool")).await.unwrap();
+    assert!(gate.resolve(&fork, &head).await.unwrap().is_none(), "what was not opened is not known");
+    gate.open_repository(slug("them/tool")).await.unwrap();
+    let other = gate.open_repository(slug("me/other")).await.unwrap();
+    assert!(gate.resolve(&other, &head).await.unwrap().is_none(), "another name, no fork");
+    let commit = gate.build_commit(&fork, vec![head.clone()], Vec::new(), "change", false).await.unwrap();
+    assert_eq!(gate.resolve(&fork, &head).await.unwrap().unwrap().id, head);
+    let rule = crate::capability::git::BranchRule::Create;
+    gate.ensure_branch(&fork, "change", &commit.id, &rule).await.unwrap();
+    let pushed = git2::Repository::open_bare(remote.join("me/tool.git")).unwrap();
+    assert_eq!(pushed.refname_to_id("refs/heads/change").unwrap().to_string(), commit.id);
 }
