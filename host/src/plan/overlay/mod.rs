@@ -25,6 +25,8 @@ mod github;
 mod http;
 mod push;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use git::PlannedGit;
 use github::PlannedGitHub;

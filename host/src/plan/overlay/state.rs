@@ -35,6 +35,8 @@ pub(super) struct State {
     /// The account that acts.
     pub(super) viewer: Option<String>,
     web: Option<String>,
+    /// Whether a live page was looked for.
+    web_sought: bool,
     invented: u64,
 }
 
@@ -149,6 +151,11 @@ impl State {
         let part = format!("/{repository}/").to_ascii_lowercase();
         let found = page.to_ascii_lowercase().find(&part);
         self.web = found.and_then(|end| page.get(..end)).map(str::to_owned);
+    }
+
+    /// Whether a look at something live would tell where pages are; true once.
+    pub(super) fn seeks_web(&mut self) -> bool {
+        !std::mem::replace(&mut self.web_sought, true) && self.web.is_none()
     }
 
     /// The page of something in a repository.

@@ -80,6 +80,7 @@ impl PlannedGitHub {
             None if self.pull(repository, number).await?.is_some() => "pull",
             None => "issues",
         };
+        self.seek_web(repository).await?;
         let mut state = self.shared.state();
         let id = state.invent();
         let url = state.page(repository, &format!("{kind}/{number}#issuecomment-{id}"));
@@ -171,6 +172,7 @@ impl PlannedGitHub {
 
     async fn open_issue(&self, repository: &Slug, spec: &IssueSpec) -> Result<Issue> {
         let author = self.actor().await?;
+        self.seek_web(repository).await?;
         let mut state = self.shared.state();
         let number = state.invent();
         let url = state.page(repository, &format!("issues/{number}"));

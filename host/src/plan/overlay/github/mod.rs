@@ -41,6 +41,17 @@ impl PlannedGitHub {
             None => self.viewer().await,
         }
     }
+
+    /// Learns from some live pull request where pages are, before the first address is invented.
+    async fn seek_web(&self, repository: &Slug) -> Result<()> {
+        if self.shared.state().seeks_web() {
+            let some = self.live().find_pull_requests(repository, &PullFilter::default(), 1).await?;
+            if let Some(pull) = some.first() {
+                self.shared.state().learn(repository, &pull.url);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether a number is of a plan's making.

@@ -159,6 +159,7 @@ impl PlannedGitHub {
     async fn open_pull(&self, repository: &Slug, spec: &PullSpec) -> Result<PullRequest> {
         let (head_repository, head_commit) = self.may_open(repository, spec).await?;
         let author = self.actor().await?;
+        self.seek_web(repository).await?;
         let (_, branch) = head_of(repository, &spec.head);
         let mut state = self.shared.state();
         let number = state.invent();

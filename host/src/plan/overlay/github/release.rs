@@ -126,6 +126,7 @@ impl PlannedGitHub {
             self.check_commit(repository, spec).await?;
         }
         let found = self.release_by_tag(repository, &spec.tag).await?;
+        self.seek_web(repository).await?;
         for asset in &spec.assets {
             let there = found.as_ref().map(|release| release.assets.as_slice()).unwrap_or_default();
             if standing(asset, there) == Standing::Different {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod build;
+mod merge;
 mod push;
 mod read;
 mod remote;
