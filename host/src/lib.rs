@@ -4,6 +4,7 @@
 
 pub mod capability;
 pub mod clock;
+pub mod draft;
 pub mod embedded;
 pub mod engine;
 pub mod evidence;
@@ -20,3 +21,4 @@ pub mod run;
 pub mod schema;
 pub mod signature;
 pub mod site;
+pub mod webhook;

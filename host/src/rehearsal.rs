@@ -20,7 +20,7 @@ use crate::capability::{CapabilityError, Secret};
 use crate::clock::{Clock, SimulatedClock};
 use crate::forge::{Forge, ForgeError, World, world};
 use crate::gate::Capabilities;
-use crate::journal::{Answer, Condition, Event, Question, RunState, Status, Verdict, Wait};
+use crate::journal::{Answer, Condition, Event, Question, Rule, RunState, Status, Verdict, Wait, approval};
 use crate::policy::Policy;
 use crate::policy::pattern::Glob;
 use crate::run::{RunError, Runner, Stop};
@@ -218,18 +218,25 @@ impl Stage {
             let Status::Asks { question, earlier } = &step.status else { continue };
             let since = runner.ledger().asked_at(&step.node.id).unwrap_or(now);
             let given = step.answers.get(*earlier..).unwrap_or_default();
+            let may = |person: &str| approval::refusal_of_person(question, given, person).is_none();
             let person = self.forge.answers().into_iter().find(|person| {
                 matches(&person.step, &step.node.id)
                     && matches(&person.question, &question.id)
                     && given.iter().all(|answer| answer.by != person.by)
+                    && may(&person.by)
             });
             if let Some(person) = person {
                 let wait = i64::try_from(person.after_seconds).unwrap_or(i64::MAX);
                 let at = since + Duration::try_seconds(wait).unwrap_or(LONGEST);
                 answers.push((at, step.node.id.clone(), answered(question, &person, at)));
             } else if self.approve {
-                let person =
-                    world::Answer { by: format!("approver-{}", given.len() + 1), ..Default::default() };
+                let named = question.rule.as_ref().and_then(Rule::eligible).unwrap_or_default();
+                let by = named.into_iter().find(|person| may(person)).map(str::to_owned);
+                let by = by.unwrap_or_else(|| format!("approver-{}", given.len() + 1));
+                if !may(&by) {
+                    continue;
+                }
+                let person = world::Answer { by, ..Default::default() };
                 answers.push((now, step.node.id.clone(), answered(question, &person, now)));
             }
         }
@@ -255,6 +262,7 @@ fn answered(question: &Question, person: &world::Answer, at: DateTime<Utc>) -> A
         comment: None,
         by: person.by.clone(),
         at,
+        via: None,
     }
 }
 

@@ -121,6 +121,7 @@ fn asked() -> Event {
         document: Some(Document { name: "notes.md".into(), text: "# Changes\n".into(), editable: true }),
         choices: vec!["approve".into(), "reject".into()],
         approvals: 1,
+        rule: None,
     };
     Event::Asked { step: "approve-notes".into(), question }
 }
@@ -133,6 +134,7 @@ fn answered() -> Event {
         comment: None,
         by: "jane".into(),
         at: at(5),
+        via: None,
     };
     Event::Answered { step: "approve-notes".into(), answer }
 }

@@ -225,6 +225,14 @@ pub(crate) struct ResumeArgs {
     /// Who says so [default: the run's own identity]
     #[arg(long = "as", value_name = "NAME")]
     pub(crate) person: Option<String>,
+    /// Take GitHub's webhooks at this address: whatever is delivered, the run looks at once
+    ///
+    /// A delivery is not believed, only heeded. The address of a proxy in front, or a loopback address.
+    #[arg(long, value_name = "ADDRESS", requires = "watch")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+    /// Variable with the secret that deliveries are signed with; needed unless only this machine can deliver
+    #[arg(long, value_name = "NAME", requires = "listen")]
+    pub(crate) secret_env: Option<String>,
     #[command(flatten)]
     pub(crate) driving: DrivingArgs,
 }
@@ -248,8 +256,8 @@ pub(crate) struct ApproveArgs {
     /// The answer, one of those offered
     #[arg(long)]
     pub(crate) choice: Option<String>,
-    /// Who answers [default: the run's own identity]
-    #[arg(long = "as", value_name = "NAME")]
+    /// Who answers; the policy says whose word counts [default: the run's own identity]
+    #[arg(long = "as", value_name = "LOGIN")]
     pub(crate) person: Option<String>,
     /// A remark that is kept with the answer
     #[arg(long)]

@@ -10,8 +10,10 @@ use castoff::gate::CallLimits;
 use castoff::journal::{Event, Journal, JournalError, RunState, Status, Verdict};
 use castoff::plan::Held;
 use castoff::policy::Policy;
-use castoff::run::{Ledger, Runner, RunnerParts, Stop};
+use castoff::run::channel::{self, Ignored};
+use castoff::run::{Ledger, Patience, Runner, RunnerParts, Stop};
 use castoff::site::{Stored, grants};
+use castoff::webhook::Webhooks;
 
 use super::approve::ask;
 use super::args::DrivingArgs;
@@ -23,7 +25,7 @@ use super::time::SystemClock;
 use super::ui::Ui;
 use super::watch::Screen;
 use super::world::LiveWorld;
-use super::{App, Done, next, time};
+use super::{App, Done, next, text, time};
 
 /// How many seconds `--watch` waits for a journal that somebody else writes.
 const PATIENCE: u32 = 60;
@@ -36,6 +38,8 @@ pub(crate) struct Drive<'a> {
     pub(crate) args: &'a DrivingArgs,
     /// Who sends steps back that failed for a passing reason.
     pub(crate) by: String,
+    /// Where deliveries wake a run that is watched.
+    pub(crate) webhooks: Option<Webhooks>,
 }
 
 impl Drive<'_> {
@@ -47,19 +51,15 @@ impl Drive<'_> {
         let instance = Instance::of(journal.state()?.header())?;
         let world = LiveWorld::open(self.app, self.stored, &instance)?;
         // Whoever types the command wants to know now; what `--watch` does afterwards keeps to the intervals.
-        let mut look = true;
+        let (mut look, patience, mut listens) = (true, Patience::default(), 0);
         loop {
-            let (stop, state) = self.once(journal, &screen, &world, look).await?;
-            look = false;
-            let again = stop
-                .next
-                .filter(|_| self.args.watch && matches!(stop.verdict, Verdict::Waiting | Verdict::Asks));
-            let Some(at) = again else {
+            let (stop, state) = self.once(journal, &screen, &world, look, &patience).await?;
+            listens = if channel::listening(&state).next().is_some() { listens + 1 } else { 0 };
+            if !self.stays(&state, stop, listens) {
                 screen.close();
                 return Ok(self.end(&screen, &world, &state, stop));
-            };
-            let pause = (at - SystemClock.now()).to_std().unwrap_or_default();
-            tokio::time::sleep(pause.max(Duration::from_secs(1))).await;
+            }
+            look = self.pause(stop, listens).await;
             journal = self.reopen().await?;
             let state = journal.state()?;
             if state.is_finished() {
@@ -67,6 +67,37 @@ impl Drive<'_> {
                 let stop = Stop { verdict: state.verdict(), next: None };
                 return Ok(self.end(&screen, &world, &state, stop));
             }
+        }
+    }
+
+    /// Whether `--watch` has something to wait for: a time, a delivery, or an answer on GitHub.
+    fn stays(&self, state: &RunState, stop: Stop, listens: u32) -> bool {
+        self.args.watch
+            && matches!(stop.verdict, Verdict::Waiting | Verdict::Asks)
+            && !state.is_finished()
+            && (stop.next.is_some() || listens > 0 || self.webhooks.is_some())
+    }
+
+    /// Waits until it is worth looking again; whether somebody woke it, so that everything is to be looked at.
+    async fn pause(&self, stop: Stop, listens: u32) -> bool {
+        let answer = (listens > 0).then(|| SystemClock.now() + channel::interval(listens));
+        let next = [stop.next, answer].into_iter().flatten().min();
+        let span = next.map(|at| (at - SystemClock.now()).to_std().unwrap_or_default());
+        let sleep = async {
+            match span {
+                Some(span) => tokio::time::sleep(span.max(Duration::from_secs(1))).await,
+                None => std::future::pending().await,
+            }
+        };
+        match &self.webhooks {
+            None => {
+                sleep.await;
+                false
+            }
+            Some(webhooks) => tokio::select! {
+                () = webhooks.delivered() => true,
+                () = sleep => false,
+            },
         }
     }
 
@@ -87,10 +118,12 @@ impl Drive<'_> {
         screen: &Arc<Screen>,
         world: &LiveWorld,
         look: bool,
+        patience: &Patience,
     ) -> Result<(Stop, RunState), CommandError> {
         let header = journal.state()?.header().clone();
         let policy = self.stored.policy.clone();
         let limits = call_limits(policy.as_deref());
+        let approval = policy.as_deref().map(|policy| policy.approval().clone()).unwrap_or_default();
         let ledger = Ledger::new(Arc::new(journal), Arc::new(SystemClock), screen.clone())?;
         let runner = Runner::new(RunnerParts {
             ledger,
@@ -102,7 +135,9 @@ impl Drive<'_> {
             scratch: self.stored.scratch(),
             parallel: usize::from(self.args.parallel),
             only: self.args.only.clone(),
-        });
+        })
+        .approving(approval)
+        .patient(patience.clone());
         let runner = if look { runner.looking() } else { runner };
         let runner = match runner.state().plan() {
             Some(digest) => {
@@ -112,6 +147,7 @@ impl Drive<'_> {
             None => runner,
         };
         runner.revive(&self.by)?;
+        self.hear(&runner, world).await?;
         loop {
             let stop = runner.advance().await;
             if stop.is_err() {
@@ -156,6 +192,19 @@ impl Drive<'_> {
         Ok(true)
     }
 
+    /// Takes the answers that people gave on GitHub.
+    async fn hear(&self, runner: &Runner, world: &LiveWorld) -> Result<(), CommandError> {
+        let ui = &self.app.ui;
+        let heard = runner.hear(&*world.github).await?;
+        for Ignored { url, by, why } in &heard.ignored {
+            ui.say(&text::line(&format!("not counted: {url} by {by}: {why}")));
+        }
+        for place in &heard.unread {
+            ui.say(&text::line(&format!("warning: answers cannot be read at {place}")));
+        }
+        Ok(())
+    }
+
     fn end(&self, screen: &Screen, world: &LiveWorld, state: &RunState, stop: Stop) -> Exit {
         let ui = &self.app.ui;
         summary(ui, screen, state, world.requests());
@@ -192,7 +241,7 @@ fn waited_pages(state: &RunState) -> Vec<String> {
     let pages = state.steps().filter_map(|step| match &step.status {
         Status::Waiting { wait } => {
             let url = wait.url.as_ref()?;
-            Some(format!("{} waits on {}", step.node.id, super::text::line(url)))
+            Some(format!("{} waits on {}", step.node.id, text::line(url)))
         }
         _ => None,
     });

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use castoff::capability::CapabilityError;
 use castoff::engine::{LoadError, StepFault};
-use castoff::journal::JournalError;
+use castoff::journal::{JournalError, Refusal, Violation};
 use castoff::run::RunError;
 use castoff::site::SiteError;
 
@@ -157,9 +157,19 @@ impl From<JournalError> for CommandError {
             }
         };
         if let JournalError::Illegal(illegal) = &error {
+            if let Violation::Refused(refusal) = &illegal.why {
+                return Self::from(refusal.clone());
+            }
             return Self::new(exit, format!("that is not possible now: {}", illegal.why));
         }
         Self::of(exit, &error)
+    }
+}
+
+impl From<Refusal> for CommandError {
+    fn from(refusal: Refusal) -> Self {
+        let exit = if refusal.is_about_person() { Exit::Denied } else { Exit::Usage };
+        Self::new(exit, refusal.to_string())
     }
 }
 

@@ -1,6 +1,6 @@
 //! An event as a line for people.
 
-use castoff::journal::{Assumption, Condition, EffectResult, Event, Wait};
+use castoff::journal::{Assumption, Condition, EffectResult, Event, Via, Wait};
 
 use super::text;
 
@@ -27,7 +27,8 @@ pub(crate) fn words(event: &Event) -> String {
         Event::Asked { question, .. } => question.prompt.clone(),
         Event::Answered { answer, .. } => {
             let comment = answer.comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-            format!("{} by {}{comment}", choice(&answer.choice), answer.by)
+            let via = answer.via.as_ref().map(via).unwrap_or_default();
+            format!("{} by {}{via}{comment}", choice(&answer.choice), answer.by)
         }
         Event::Failed { error, message, .. } => format!("({error}) {message}"),
         Event::Fault { message, .. } => message.clone(),
@@ -41,6 +42,15 @@ pub(crate) fn words(event: &Event) -> String {
         Event::Unrecognised => "an event of a newer version of castoff".into(),
     };
     text::line(&said)
+}
+
+/// What shows that an answer is the person's own.
+fn via(via: &Via) -> String {
+    match via {
+        Via::Cli => String::new(),
+        Via::GithubReview { url } | Via::GithubComment { url } => format!(" at {url}"),
+        Via::Signature { fingerprint } => format!(" with the key {fingerprint}"),
+    }
 }
 
 /// What became of an effect, in words.

@@ -76,6 +76,7 @@ async fn play(
     let limits = call_limits(policy.as_deref());
     let screen = Arc::new(Screen::new(app.ui.clone(), args.json));
     screen.learn(&journal.state()?);
+    let approval = policy.as_deref().map(|policy| policy.approval().clone()).unwrap_or_default();
     let ledger = Ledger::new(Arc::new(journal), stage.clock(), screen.clone())?;
     let runner = Runner::new(RunnerParts {
         ledger,
@@ -88,7 +89,8 @@ async fn play(
         // One at a time: a rehearsal of the same world and release is the same every time.
         parallel: 1,
         only: args.only.clone(),
-    });
+    })
+    .approving(approval);
     let played = stage.play(&runner).await;
     screen.close();
     played?;

@@ -7,6 +7,7 @@ use castoff::function::Class;
 use castoff::journal::{Assumption, EffectResult, Event, Journal, RunState, Status, Verdict, World};
 use castoff::run::UNPLANNED;
 use castoff::site::Stored;
+use castoff::webhook::{WebhookError, Webhooks};
 
 use super::args::{Assume, ResumeArgs};
 use super::drive::{Drive, engine_limits};
@@ -48,8 +49,26 @@ pub(super) async fn run(app: &App, args: ResumeArgs) -> Done {
     }
     let site = app.site_with(engine_limits(stored.policy.as_deref()))?;
     let plugin = site.plugin_of(state.header())?;
-    let drive = Drive { app, stored: &stored, plugin, args: &args.driving, by };
-    drive.go(journal).await
+    let webhooks = listen(app, &args).await?;
+    Drive { app, stored: &stored, plugin, args: &args.driving, by, webhooks }.go(journal).await
+}
+
+/// The place where webhooks arrive, when one is wanted.
+async fn listen(app: &App, args: &ResumeArgs) -> Result<Option<Webhooks>, CommandError> {
+    let Some(address) = args.listen else { return Ok(None) };
+    let secret = match &args.secret_env {
+        None => None,
+        Some(name) => Some(app.environment.secret(name).ok_or_else(|| {
+            CommandError::usage(format!("the secret of the webhooks is missing: {name} is not set"))
+        })?),
+    };
+    let webhooks = Webhooks::listen(address, secret).await.map_err(|error| match error {
+        WebhookError::Open(_) => CommandError::usage(error.to_string())
+            .hint("--secret-env NAME names the variable that holds the secret of the webhook"),
+        WebhookError::Bind { .. } => CommandError::usage(error.to_string()),
+    })?;
+    app.ui.say(&format!("webhooks wake this run at http://{}/", webhooks.address()));
+    Ok(Some(webhooks))
 }
 
 /// Holds the run to another plan from here on.

@@ -85,7 +85,7 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Done {
     announce(app, &start.prepared.graph.title, &journal, args.driving.json)?;
     let journal = app.armed(journal, 1);
     let plugin = start.site.plugin_of(journal.state()?.header())?;
-    Drive { app, stored: &stored, plugin, args: &args.driving, by }.go(journal).await
+    Drive { app, stored: &stored, plugin, args: &args.driving, by, webhooks: None }.go(journal).await
 }
 
 /// The name of the run first: whatever happens next, it can be found again. With `--json` it is in the first event.

@@ -11,7 +11,7 @@ use super::exit::Exit;
 use super::next::{self, Timing};
 use super::time::{self, SystemClock};
 use super::ui::Paint;
-use super::{App, Done, event, text};
+use super::{App, Done, approve, event, text};
 
 pub(super) fn run(app: &App, args: &StatusArgs) -> Done {
     if args.all {
@@ -125,8 +125,15 @@ fn details(state: &RunState, step: &StepState, timing: &Timing) -> Vec<String> {
             if !question.choices.is_empty() {
                 said.push(format!("answers: {}", text::line(&question.choices.join(", "))));
             }
-            if question.approvals > 1 {
-                said.push(format!("{} different people have to agree", question.approvals));
+            let plain = question.rule.as_ref().is_none_or(|rule| {
+                rule.required <= 1 && rule.approvers.is_empty() && rule.excluded.is_empty()
+            });
+            match approve::still_needed(step) {
+                Some(line) if !plain || question.approvals > 1 => said.push(line),
+                _ => {}
+            }
+            if let Some(channel) = question.rule.as_ref().and_then(|rule| rule.channel.as_ref()) {
+                said.push(format!("or on {}: a comment `/castoff approve {id}`", text::line(channel)));
             }
             said.push(format!("castoff approve {run} {id}"));
             said

@@ -25,7 +25,8 @@ const POLICY_FOLDER: &str = "policy-folder";
 pub(crate) struct LiveWorld {
     /// As the gate wants them.
     pub(crate) capabilities: Capabilities,
-    github: Arc<GitHubBackend>,
+    /// GitHub as the host itself reads it, for answers that people give there.
+    pub(crate) github: Arc<GitHubBackend>,
     http: Arc<HttpBackend>,
 }
 

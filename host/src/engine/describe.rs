@@ -223,6 +223,8 @@ pub(super) fn outcome(from: wit::Outcome) -> Outcome {
             }),
             choices: from.choices,
             approvals: from.approvals,
+            // The runner pins it: who may answer is the operator's matter.
+            rule: None,
         }),
     }
 }

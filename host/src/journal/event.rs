@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use super::approval::Rule;
 use crate::function::Class;
 
 /// The format this version writes. Journals with a larger number are read, never written.
@@ -568,8 +569,11 @@ pub struct Question {
     pub document: Option<Document>,
     /// The answers offered, the affirmative first. Empty: any answer.
     pub choices: Vec<String>,
-    /// How many people must give the affirmative answer; 0 counts as 1.
+    /// How many people the step wants to give the affirmative answer; 0 counts as 1.
     pub approvals: u32,
+    /// Who has to agree, as it was when the question was asked; absent in older journals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
 }
 
 /// A text that a person reads and may edit.
@@ -602,4 +606,38 @@ pub struct Answer {
     pub by: String,
     /// When.
     pub at: DateTime<Utc>,
+    /// How it was given; absent in older journals and in rehearsals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
+}
+
+/// How an answer was given, and what shows that it came from the person it names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum Via {
+    /// Typed where the journal is: the name is what was typed.
+    Cli,
+    /// A review on GitHub, by that account.
+    GithubReview {
+        /// Its address.
+        url: String,
+    },
+    /// A comment on GitHub, by that account.
+    GithubComment {
+        /// Its address.
+        url: String,
+    },
+    /// A signed file, verified with a key that the policy names for that person.
+    Signature {
+        /// Fingerprint of the key, `SHA256:…`.
+        fingerprint: String,
+    },
+}
+
+impl Via {
+    /// Whether somebody else than the one who holds the journal vouches for the name.
+    #[must_use]
+    pub fn is_proof(&self) -> bool {
+        !matches!(self, Self::Cli)
+    }
 }

@@ -3,6 +3,7 @@
 //! - [`event`]: what is written, in a versioned format.
 //! - [`chain`]: the hash chain over the rows.
 //! - [`state`]: the pure, total fold of events to the state of a run; [`step`]: what it knows of one step.
+//! - [`approval`]: who must agree to a question, and whether an answer counts.
 //! - [`store`]: the file: one writer, durable before `append` returns.
 //! - [`export`]: the same as JSON lines, to be checked without the file.
 //!
@@ -19,7 +20,7 @@
 //! | `succeeded` | running | done | no unsettled effect |
 //! | `waiting` | running | waiting | no unsettled effect |
 //! | `asked` | running | asks | no unsettled effect |
-//! | `answered` | asks | asks | the question is the open one, the choice is offered |
+//! | `answered` | asks | asks | the question is the open one, the choice is offered, its pinned rule does not refuse the answer |
 //! | `failed` | running, waiting | failed | |
 //! | `fault` | running | failed | |
 //! | `unknown` | running, failed | unknown | the intent is this step's and not settled |
@@ -33,8 +34,10 @@
 //! | `finished` | – | the run has ended | every step done or skipped |
 //!
 //! An effect is *unsettled* while it has no outcome, or the outcome `unknown`. A question is *answered* when enough
-//! different people gave the affirmative (first) choice, or anybody gave another one, since it was last asked.
+//! different people gave the affirmative (first) choice, or anybody gave another one, since it was last asked. Who counts
+//! is pinned in the question ([`Rule`]).
 
+pub mod approval;
 pub mod chain;
 pub mod event;
 pub mod export;
@@ -42,13 +45,14 @@ pub mod state;
 pub mod step;
 pub mod store;
 
+pub use approval::{Refusal, Rule, Tally};
 pub use event::{
     Answer, Artefact, Assumption, Condition, Document, EffectResult, Event, FORMAT, Header, Identity, Level,
-    PluginIdentity, Question, Record, StepKind, StepNode, Wait, World,
+    PluginIdentity, Question, Record, StepKind, StepNode, Via, Wait, World,
 };
 pub use export::{Export, ExportError, Statement};
 pub use state::{End, IllegalEvent, RunState, Verdict, Violation};
-pub use step::{DeniedCall, Effect, Status, StepState};
+pub use step::{DeniedCall, Edit, Effect, Status, StepState};
 pub use store::{Entry, Hook, Journal, JournalError, Verified};
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::approval::{self, Refusal};
 use super::event::{Answer, Event, Header, Record};
 use super::step::{self, Effect, Status, StepState};
 
@@ -76,6 +77,9 @@ pub enum Violation {
     /// A value of the plan is bound to another one already.
     #[error("{0:?} of the plan stands for something else already")]
     Bound(String),
+    /// The rule pinned with the question refuses the answer.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// A step is neither done nor skipped.
     #[error("step {0:?} is neither done nor skipped")]
     Unfinished(String),
@@ -477,9 +481,8 @@ fn answer_rule(step: &StepState, answer: &Answer) -> Result<(), Violation> {
     if answer.question != question.id {
         return Err(Violation::Question(question.id.clone()));
     }
-    if question.choices.is_empty() || question.choices.contains(&answer.choice) {
-        Ok(())
-    } else {
-        Err(Violation::Choice(answer.choice.clone()))
+    if !question.choices.is_empty() && !question.choices.contains(&answer.choice) {
+        return Err(Violation::Choice(answer.choice.clone()));
     }
+    approval::refusal(question, step.given(), answer).map_or(Ok(()), |refusal| Err(refusal.into()))
 }

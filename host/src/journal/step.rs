@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::approval::{self, Tally};
 use super::event::{Answer, Artefact, EffectResult, Event, Question, StepNode, Wait};
 use crate::function::Class;
 
@@ -149,13 +150,30 @@ pub struct StepState {
     pub denials: Vec<DeniedCall>,
     /// Whether a person confirmed that it shall start although it cannot be undone.
     pub confirmed: bool,
+    /// What people made of documents, the last for each question: kept when the text is generated anew.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<Edit>,
+}
+
+/// A document as it was generated, and as a person left it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Edit {
+    /// The question it belongs to.
+    pub question: String,
+    /// The text as it was generated when the person was asked.
+    pub generated: String,
+    /// The text as the person left it.
+    pub text: String,
+    /// Who.
+    pub by: String,
 }
 
 impl StepState {
     pub(super) fn new(node: StepNode) -> Self {
-        let (effects, answers, artefacts, denials) = Default::default();
+        let (effects, answers, artefacts, denials, edits) = Default::default();
         let status = Status::Pending;
-        Self { node, status, attempts: 0, effects, answers, artefacts, denials, confirmed: false }
+        Self { node, status, attempts: 0, effects, answers, artefacts, denials, edits, confirmed: false }
     }
 
     /// Effects without a known end, oldest first.
@@ -166,22 +184,53 @@ impl StepState {
     /// Whether the open question is answered.
     #[must_use]
     pub fn is_answered(&self) -> bool {
+        self.tally().is_some_and(|tally| tally.is_decided())
+    }
+
+    /// The question that was asked last, while the step still asks.
+    #[must_use]
+    pub fn question(&self) -> Option<&Question> {
         match &self.status {
-            Status::Asks { question, earlier } => {
-                is_answered(question, self.answers.get(*earlier..).unwrap_or_default())
-            }
-            _ => false,
+            Status::Asks { question, .. } => Some(question),
+            _ => None,
         }
     }
-}
 
-/// Enough different people agreed, or anybody did not.
-fn is_answered(question: &Question, answers: &[Answer]) -> bool {
-    let affirms = |answer: &&Answer| question.choices.first().is_none_or(|first| *first == answer.choice);
-    let mut people: Vec<&str> = answers.iter().filter(affirms).map(|answer| answer.by.as_str()).collect();
-    people.sort_unstable();
-    people.dedup();
-    answers.iter().any(|answer| !affirms(&answer)) || people.len() >= question.approvals.max(1) as usize
+    /// Answers since the open question was asked.
+    #[must_use]
+    pub fn given(&self) -> &[Answer] {
+        match &self.status {
+            Status::Asks { earlier, .. } => self.answers.get(*earlier..).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// Where the open question stands.
+    #[must_use]
+    pub fn tally(&self) -> Option<Tally<'_>> {
+        self.question().map(|question| approval::tally(question, self.given()))
+    }
+
+    /// What a person last made of the document of a question.
+    #[must_use]
+    pub fn edit_of(&self, question: &str) -> Option<&Edit> {
+        self.edits.iter().find(|edit| edit.question == question)
+    }
+
+    fn take_answer(&mut self, answer: &Answer) {
+        let document = self.question().and_then(|question| question.document.as_ref());
+        if let (Some(document), Some(text)) = (document, &answer.document) {
+            let edit = Edit {
+                question: answer.question.clone(),
+                generated: document.text.clone(),
+                text: text.clone(),
+                by: answer.by.clone(),
+            };
+            self.edits.retain(|known| known.question != edit.question);
+            self.edits.push(edit);
+        }
+        self.answers.push(answer.clone());
+    }
 }
 
 /// Applies a legal event of the step.
@@ -220,7 +269,7 @@ pub(super) fn take(step: &mut StepState, seq: u64, event: &Event) {
         Event::Asked { question, .. } => {
             step.status = Status::Asks { question: question.clone(), earlier: step.answers.len() };
         }
-        Event::Answered { answer, .. } => step.answers.push(answer.clone()),
+        Event::Answered { answer, .. } => step.take_answer(answer),
         Event::Failed { error, message, retryable, .. } => {
             step.status =
                 Status::Failed { error: error.clone(), message: message.clone(), retryable: *retryable };

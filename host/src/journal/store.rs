@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::chain::{self, GENESIS, Hash, Row};
-use super::event::{Event, FORMAT, Header, Record};
+use super::event::{Event, FORMAT, Header, Level, Record};
 use super::state::{IllegalEvent, RunState};
 
 /// `casj`: marks the file as a journal of ours.
@@ -164,6 +164,10 @@ struct Inner {
     lease: Option<File>,
     state: RunState,
     head: Hash,
+    /// Time of the last event: no later one is earlier.
+    floor: DateTime<Utc>,
+    /// Whether it has been said that the clock is behind it.
+    behind: bool,
     /// Appends that are left before the injected crash.
     left: Option<u64>,
 }
@@ -202,7 +206,8 @@ impl Journal {
         let mut connection = Connection::open_with_flags(path, flags).map_err(|e| database(path, &e))?;
         set_up(path, &connection)?;
         let head = begin(path, &mut connection, &record)?;
-        let inner = Inner { connection, lease: Some(lease), state, head, left: None };
+        let lease = Some(lease);
+        let inner = Inner { connection, lease, state, head, floor: time, behind: false, left: None };
         Ok(Self { path: path.to_owned(), format: FORMAT, inner: Mutex::new(inner), hook: None })
     }
 
@@ -241,7 +246,8 @@ impl Journal {
             return Err(JournalError::Newer { path: path.to_owned(), format: loaded.format });
         }
         let state = fold(path, &loaded)?;
-        let inner = Inner { connection, lease, state, head: loaded.head, left: None };
+        let floor = loaded.records.iter().map(|record| record.time).max().unwrap_or_default();
+        let inner = Inner { connection, lease, state, head: loaded.head, floor, behind: false, left: None };
         Ok(Self { path: path.to_owned(), format: loaded.format, inner: Mutex::new(inner), hook: None })
     }
 
@@ -271,12 +277,35 @@ impl Journal {
         self.format
     }
 
+    /// Time of the last event.
+    #[must_use]
+    pub fn last_time(&self) -> DateTime<Utc> {
+        self.lock().floor
+    }
+
+    /// What there is to say about a clock that shows `now`: that it is behind the last event. Once, until it has caught up.
+    pub(crate) fn clock_remark(&self, now: DateTime<Utc>) -> Option<Event> {
+        let mut inner = self.lock();
+        let said = std::mem::replace(&mut inner.behind, now < inner.floor);
+        let floor = inner.floor;
+        (now < floor && !said).then(|| backwards(now, floor))
+    }
+
     /// Writes an event and returns its number once it is on the disk.
+    ///
+    /// A `time` before that of the last event counts as the last event's time, with a remark in front.
     ///
     /// # Errors
     /// [`JournalError::Illegal`], [`JournalError::TooLarge`], [`JournalError::NoSpace`], [`JournalError::ReadOnly`],
     /// [`JournalError::Killed`], [`JournalError::Io`]. After an error the event is not in the journal.
     pub fn append(&self, event: Event, time: DateTime<Utc>) -> Result<u64> {
+        if let Some(remark) = self.clock_remark(time) {
+            self.write(remark, time)?;
+        }
+        self.write(event, time)
+    }
+
+    fn write(&self, event: Event, time: DateTime<Utc>) -> Result<u64> {
         let mut inner = self.lock();
         if inner.lease.is_none() || event == Event::Unrecognised {
             return Err(JournalError::ReadOnly);
@@ -284,11 +313,13 @@ impl Journal {
         if inner.left == Some(0) {
             return Err(JournalError::Killed);
         }
+        let time = time.max(inner.floor);
         let record = Record { seq: inner.state.last().saturating_add(1), time, event };
         inner.state.check(&record)?;
         let row = seal(&self.path, &inner.head, &record)?;
         write_or_find(&self.path, &mut inner.connection, &row)?;
         inner.state.apply(&record)?;
+        inner.floor = time;
         inner.head = chain::link(&inner.head, row.seq, row.body.as_bytes());
         inner.left = inner.left.map(|left| left.saturating_sub(1));
         drop(inner);
@@ -367,6 +398,16 @@ impl std::fmt::Debug for Journal {
             .field("format", &self.format)
             .finish_non_exhaustive()
     }
+}
+
+/// The remark about a clock that went backwards.
+fn backwards(now: DateTime<Utc>, last: DateTime<Utc>) -> Event {
+    let text = format!(
+        "the clock shows {}, and the event before this one is of {}: that time stands until the clock has passed it",
+        now.format("%Y-%m-%d %H:%M:%S UTC"),
+        last.format("%Y-%m-%d %H:%M:%S UTC")
+    );
+    Event::Remark { step: None, level: Level::Warning, text }
 }
 
 /// The exclusive right to write, held for as long as the returned file is open.

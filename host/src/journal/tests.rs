@@ -79,7 +79,8 @@ fn done(step: &str) -> Event {
 
 fn asked(step: &str, approvals: u32) -> Event {
     let choices = vec!["approve".into(), "decline".into()];
-    let question = Question { id: "q".into(), prompt: "?".into(), document: None, choices, approvals };
+    let question =
+        Question { id: "q".into(), prompt: "?".into(), document: None, choices, approvals, rule: None };
     Event::Asked { step: step.into(), question }
 }
 
@@ -91,6 +92,7 @@ fn answered(step: &str, choice: &str, by: &str) -> Event {
         comment: None,
         by: by.into(),
         at: at(0),
+        via: None,
     };
     Event::Answered { step: step.into(), answer }
 }

@@ -4,17 +4,20 @@
 //! - [`power`]: one line that says what may be done where.
 //! - [`manifest`]: what a plugin asks, read from its component without running it.
 //! - [`parse`]: the operator's policy file, with the place of every line.
+//! - [`approval`]: who must agree before a release goes on.
 //! - [`mod@decide`]: the decision, pure and total.
 //!
 //! A call is allowed when a line of the policy allows it *and* the manifest asks for it. Nothing here looks at the world,
 //! the clock or the environment.
 
+pub mod approval;
 pub mod decide;
 pub mod manifest;
 pub mod parse;
 pub mod pattern;
 pub mod power;
 
+pub use approval::{Approval, Channel};
 pub use decide::{Decision, Denial, Granted, Grants, Hint, Scope, decide};
 pub use manifest::{Ask, Difference, Manifest, ManifestError, diff};
 pub(crate) use parse::schema;

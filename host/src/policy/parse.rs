@@ -15,6 +15,9 @@
 //!
 //! [limits]
 //! memory-mib = 256
+//!
+//! [approval]                   # see [`super::approval`]
+//! required = 2
 //! ```
 
 use std::collections::BTreeMap;
@@ -29,6 +32,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use toml::Spanned;
 
+use super::approval::{self, Approval, RawApproval};
 use super::manifest::{Manifest, Names};
 use super::power::{Power, secret_name};
 pub use crate::journal::Identity;
@@ -74,6 +78,7 @@ pub struct Policy {
     grants: Vec<Grant>,
     secrets: BTreeMap<String, SecretSource>,
     limits: Limits,
+    approval: Approval,
 }
 
 /// What one `[[grant]]` says.
@@ -166,6 +171,8 @@ struct RawPolicy {
     /// What is absent has the engine's default.
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    approval: Option<RawApproval>,
 }
 
 /// Powers of one plugin.
@@ -241,7 +248,7 @@ pub(crate) fn schema() -> schemars::Schema {
 }
 
 /// Builds errors for one text.
-struct Source {
+pub(super) struct Source {
     file: Arc<str>,
     text: Arc<str>,
 }
@@ -251,7 +258,12 @@ impl Source {
         1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
     }
 
-    fn error(&self, span: Range<usize>, message: impl Into<String>, hint: Option<&str>) -> PolicyError {
+    pub(super) fn error(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        hint: Option<&str>,
+    ) -> PolicyError {
         PolicyError {
             file: self.file.to_string(),
             text: self.text.clone(),
@@ -378,7 +390,9 @@ impl Policy {
         let secrets =
             raw.secrets.iter().map(|(name, raw)| source.secret(name, raw)).collect::<Result<_, _>>()?;
         let digest = format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes())));
-        Ok(Self { file: source.file, text: source.text, digest, grants, secrets, limits: raw.limits })
+        let approval = raw.approval.as_ref().map(|raw| approval::read(&source, raw)).transpose()?;
+        let (limits, approval) = (raw.limits, approval.unwrap_or_default());
+        Ok(Self { file: source.file, text: source.text, digest, grants, secrets, limits, approval })
     }
 
     /// Name of the file.
@@ -419,6 +433,12 @@ impl Policy {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Who must agree.
+    #[must_use]
+    pub fn approval(&self) -> &Approval {
+        &self.approval
     }
 
     /// Under whose name a plugin acts: of the first of its grants that says so.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 
 use crate::clock::Clock;
 use crate::function::Class;
@@ -20,13 +20,28 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     watcher: Arc<dyn Watcher>,
     memory: Arc<Mutex<Memory>>,
+    /// Whether so much time has passed since the last event that the clock may be wrong.
+    leapt: bool,
 }
+
+/// A gap after the last event that makes a clock doubtful: such a run may have been parked, or its clock set wrong.
+const LEAP: Duration = Duration::days(30);
 
 /// What only times of events tell: when a step last began to wait, since when for what, and when it asked.
 #[derive(Default)]
 struct Memory {
     asked: BTreeMap<String, DateTime<Utc>>,
-    waits: BTreeMap<String, (DateTime<Utc>, Condition, DateTime<Utc>)>,
+    waits: BTreeMap<String, Waited>,
+}
+
+/// A wait as the journal has it.
+struct Waited {
+    /// When the plugin last looked.
+    last: DateTime<Utc>,
+    condition: Condition,
+    since: DateTime<Utc>,
+    /// How many times the plugin looked.
+    looks: u32,
 }
 
 impl Ledger {
@@ -43,7 +58,23 @@ impl Ledger {
         for record in journal.events()? {
             memory.take(&record);
         }
-        Ok(Self { journal, clock, watcher, memory: Arc::new(Mutex::new(memory)) })
+        let gap = clock.now() - journal.last_time();
+        let leapt = gap > LEAP && journal.with_state(|state| !state.is_finished());
+        let ledger = Self { journal, clock, watcher, memory: Arc::new(Mutex::new(memory)), leapt };
+        if leapt {
+            let text = format!(
+                "the clock is {} days past the last event; if it is wrong, stop and set it. A time limit that ended \
+                 meanwhile gets one more look",
+                gap.num_days()
+            );
+            ledger.append(Event::Remark { step: None, level: Level::Warning, text })?;
+        }
+        Ok(ledger)
+    }
+
+    /// Whether the clock is so far past the event before that time limits are not held to it at once.
+    pub(super) fn leapt(&self) -> bool {
+        self.leapt
     }
 
     /// The journal.
@@ -58,10 +89,10 @@ impl Ledger {
         self.journal.with_state(Clone::clone)
     }
 
-    /// The present moment.
+    /// The present moment, and never before the last event: a clock that went backwards stands still instead.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
-        self.clock.now()
+        self.clock.now().max(self.journal.last_time())
     }
 
     pub(super) fn watcher(&self) -> Arc<dyn Watcher> {
@@ -73,6 +104,13 @@ impl Ledger {
     /// # Errors
     /// [`JournalError`].
     pub fn append(&self, event: Event) -> Result<u64, JournalError> {
+        if let Some(remark) = self.journal.clock_remark(self.clock.now()) {
+            self.put(remark)?;
+        }
+        self.put(event)
+    }
+
+    fn put(&self, event: Event) -> Result<u64, JournalError> {
         let time = self.now();
         let seq = self.journal.append(event.clone(), time)?;
         let record = Record { seq, time, event };
@@ -87,9 +125,9 @@ impl Ledger {
         self.append(Event::Remark { step: None, level: Level::Warning, text }).map(drop)
     }
 
-    /// When a step was last found to be waiting.
-    pub(super) fn last_wait(&self, step: &str) -> Option<DateTime<Utc>> {
-        self.memory().waits.get(step).map(|(last, ..)| *last)
+    /// When the plugin last found a step to be waiting, and how many times it did for the same thing.
+    pub(super) fn last_wait(&self, step: &str) -> Option<(DateTime<Utc>, u32)> {
+        self.memory().waits.get(step).map(|waited| (waited.last, waited.looks))
     }
 
     /// Since when a step has been waiting for this very condition.
@@ -100,7 +138,8 @@ impl Ledger {
         condition: &Condition,
     ) -> Option<DateTime<Utc>> {
         state.step(step)?;
-        self.memory().waits.get(step).filter(|(_, known, _)| known == condition).map(|(.., since)| *since)
+        let memory = self.memory();
+        memory.waits.get(step).filter(|waited| waited.condition == *condition).map(|waited| waited.since)
     }
 
     /// When a step last asked its question.
@@ -133,7 +172,10 @@ impl Memory {
     fn take(&mut self, record: &Record) {
         match &record.event {
             Event::Waiting { step, wait } => {
-                self.waits.insert(step.clone(), (record.time, wait.condition.clone(), wait.since));
+                let (condition, since) = (wait.condition.clone(), wait.since);
+                let same = self.waits.get(step).filter(|w| w.since == since && w.condition == condition);
+                let looks = same.map_or(0, |waited| waited.looks).saturating_add(1);
+                self.waits.insert(step.clone(), Waited { last: record.time, condition, since, looks });
             }
             Event::Asked { step, .. } => {
                 self.asked.insert(step.clone(), record.time);

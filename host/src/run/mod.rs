@@ -17,11 +17,16 @@ use crate::engine::ReportedError;
 use crate::engine::{Ambience, Context, Outcome, Plugin, StepFault};
 use crate::function::Class;
 use crate::gate::{CallLimits, Capabilities, Gate, GateParts, Hold, leftover};
-use crate::journal::{Event, JournalError, RunState, Status, Verdict, Wait};
-use crate::policy::Grants;
+use crate::journal::{Event, Header, JournalError, Question, Rule, RunState, Status, Verdict, Wait, World};
+use crate::policy::{Approval, Grants};
 
+pub mod channel;
+pub mod condition;
 mod ledger;
 
+use condition::Standing;
+
+pub use condition::Patience;
 pub use ledger::Ledger;
 
 /// Why a run could not go on; nothing is lost, the journal says where it stands.
@@ -76,6 +81,8 @@ pub struct Runner {
     parts: RunnerParts,
     hold: Option<Arc<dyn Hold>>,
     looking: bool,
+    approval: Approval,
+    patience: Option<Patience>,
 }
 
 /// How a step's task ended.
@@ -85,7 +92,7 @@ impl Runner {
     /// A runner over a journal.
     #[must_use]
     pub fn new(parts: RunnerParts) -> Self {
-        Self { parts, hold: None, looking: false }
+        Self { parts, hold: None, looking: false, approval: Approval::default(), patience: None }
     }
 
     /// Lets `hold` see every effect before it is announced.
@@ -116,6 +123,22 @@ impl Runner {
         self
     }
 
+    /// Asks as many people as the operator wants, and those.
+    #[must_use]
+    pub fn approving(mut self, approval: Approval) -> Self {
+        self.approval = approval;
+        self
+    }
+
+    /// Looks at waits more and more rarely, and lets a step sleep whose condition certainly does not hold: the host sees
+    /// that by itself, with the step's powers, and nothing is written. Without this every look is the plugin's, at the
+    /// interval it asked for, as rehearsals want it, whose time costs nothing.
+    #[must_use]
+    pub fn patient(mut self, patience: Patience) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
     /// Journal, clock and watcher.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
@@ -137,6 +160,8 @@ impl Runner {
     async fn drive(&self, tasks: &mut JoinSet<Ended>) -> Result<Stop, RunError> {
         let mut running = BTreeSet::new();
         let mut unseen = self.unseen();
+        let asleep = self.asleep(&unseen).await;
+        unseen.retain(|step| !asleep.contains(step));
         loop {
             let state = self.state();
             if state.is_finished() {
@@ -186,14 +211,49 @@ impl Runner {
         let due = state.steps().filter(|step| wanted.contains(&step.node.id)).filter_map(|step| match &step
             .status
         {
-            Status::Waiting { wait } => Some(due(wait, self.last_look(&step.node.id))),
+            Status::Waiting { wait } => Some(self.due(&step.node.id, wait)),
             _ => None,
         });
         Stop { verdict: state.verdict(), next: due.min() }
     }
 
-    fn last_look(&self, step: &str) -> DateTime<Utc> {
-        self.parts.ledger.last_wait(step).unwrap_or(DateTime::UNIX_EPOCH)
+    /// When it is worth looking at a waiting step again.
+    fn due(&self, step: &str, wait: &Wait) -> DateTime<Utc> {
+        let (last, looks) = self.parts.ledger.last_wait(step).unwrap_or((DateTime::UNIX_EPOCH, 0));
+        let Some(patience) = &self.patience else {
+            return last + Duration::seconds(i64::from(wait.poll_seconds));
+        };
+        let (own, more) = patience.of(step, wait.since).unwrap_or((last, 0));
+        let seed = seed(&self.state().header().run, step);
+        condition::due(wait, last.max(own), looks.saturating_add(more), seed)
+    }
+
+    /// Steps that would be looked at now and whose condition certainly does not hold: they sleep on.
+    async fn asleep(&self, unseen: &BTreeSet<String>) -> BTreeSet<String> {
+        let Some(patience) = &self.patience else { return BTreeSet::new() };
+        let (state, now) = (self.state(), self.parts.ledger.now());
+        let wanted = self.startable(&state, unseen);
+        let looks = wanted.iter().filter_map(|id| {
+            let Status::Waiting { wait } = &state.step(id)?.status else { return None };
+            self.is_hosts(id, wait, now).then(|| async {
+                let grants = (self.parts.grants)(id);
+                let look = condition::look(&self.parts.world, &grants, &wait.condition, now);
+                let found = tokio::time::timeout(self.parts.limits.call, look).await;
+                (found == Ok(Standing::Not)).then(|| {
+                    patience.looked(id, wait.since, now);
+                    id.clone()
+                })
+            })
+        });
+        futures::future::join_all(looks).await.into_iter().flatten().collect()
+    }
+
+    /// Whether a look at a wait may be the host's. The plugin looks itself when the time limit is over, and every ten of
+    /// its intervals: it may see more than the condition says, a failed job for example.
+    fn is_hosts(&self, step: &str, wait: &Wait, now: DateTime<Utc>) -> bool {
+        let (last, _) = self.parts.ledger.last_wait(step).unwrap_or((DateTime::UNIX_EPOCH, 0));
+        let own = last + Duration::seconds(i64::from(wait.poll_seconds)) * 10;
+        now < own && condition::expires(wait).is_none_or(|limit| now < limit)
     }
 
     /// The steps asked for with everything they need.
@@ -229,7 +289,7 @@ impl Runner {
         let ready: BTreeSet<&str> = state.ready().map(|step| step.node.id.as_str()).collect();
         let may = |step: &&crate::journal::StepState| match &step.status {
             Status::Waiting { wait } => {
-                unseen.contains(&step.node.id) || due(wait, self.last_look(&step.node.id)) <= now
+                unseen.contains(&step.node.id) || self.due(&step.node.id, wait) <= now
             }
             _ => ready.contains(step.node.id.as_str()),
         };
@@ -351,6 +411,15 @@ impl Runner {
         Ok(())
     }
 
+    /// What a question of a step needs: pinned when it is asked.
+    fn rule(&self, header: &Header, step: &str, approvals: u32) -> Rule {
+        let identity = &header.identity;
+        let author = [&header.started_by, identity.login.as_ref().unwrap_or(&identity.name), &identity.name];
+        let rule = self.approval.rule(step, approvals, &author.map(String::as_str));
+        // The people of a rehearsal are simulated: there is nobody who could prove to be one of them.
+        Rule { proof: rule.proof && header.world == World::Live, ..rule }
+    }
+
     fn ended(&self, state: &RunState, step: &str, outcome: Outcome) -> Event {
         let step_id = || step.to_owned();
         match outcome {
@@ -358,12 +427,16 @@ impl Runner {
                 Ok(outputs @ serde_json::Value::Object(_)) => Event::Succeeded { step: step_id(), outputs },
                 _ => Event::Fault { step: step_id(), message: "the outputs are no JSON object".into() },
             },
-            Outcome::Asks(question) => Event::Asked { step: step_id(), question },
+            Outcome::Asks(question) => {
+                let rule = self.rule(state.header(), step, question.approvals);
+                Event::Asked { step: step_id(), question: Question { rule: Some(rule), ..question } }
+            }
             Outcome::Waiting(wait) => {
                 let now = self.parts.ledger.now();
                 let since = self.parts.ledger.waiting_since(state, step, &wait.on).unwrap_or(now);
                 let waited = now - since;
-                if wait.timeout > 0 && waited >= Duration::seconds(i64::from(wait.timeout)) {
+                let over = !self.parts.ledger.leapt();
+                if over && wait.timeout > 0 && waited >= Duration::seconds(i64::from(wait.timeout)) {
                     let message = format!("waited {} for: {}", span(waited), wait.summary);
                     return Event::Failed {
                         step: step_id(),
@@ -391,11 +464,6 @@ pub const UNPLANNED: &str = "unplanned";
 
 fn unplanned(what: String) -> StepFault {
     StepFault::Reported(ReportedError { kind: UNPLANNED.into(), message: what })
-}
-
-/// When it is worth looking again.
-fn due(wait: &Wait, last: DateTime<Utc>) -> DateTime<Utc> {
-    last + Duration::seconds(i64::from(wait.poll_seconds))
 }
 
 /// A seed that is the same for every attempt of a step of a run.

@@ -7,6 +7,7 @@ mod account;
 mod backend;
 mod cache;
 mod checks;
+mod conversation;
 mod fault;
 mod graphql;
 pub(crate) mod issues;
@@ -27,6 +28,7 @@ use super::{Probe, Result, Slug};
 pub use account::{Account, Setup};
 pub use backend::{GitHubBackend, GitHubConfig};
 pub(crate) use backend::{missing_labels, same_text, segment};
+pub use conversation::{Conversations, Remark, Review, ReviewState};
 
 /// Whether a pull request is open, and how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -175,6 +175,33 @@ pub(super) struct Comment {
     pub(super) body: String,
 }
 
+/// A comment as it is read for its author and time.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawComment {
+    pub(super) user: Option<User>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) body: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) html_url: String,
+    pub(super) created_at: Option<String>,
+    pub(super) updated_at: Option<String>,
+}
+
+/// A review of a pull request.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawReview {
+    pub(super) user: Option<User>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) body: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) html_url: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) state: String,
+    pub(super) submitted_at: Option<String>,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct RawAsset {
     pub(super) id: u64,
