@@ -60,6 +60,10 @@ pub fn merge(base: &str, edited: &str, generated: &str) -> Merged {
     if base == edited {
         return Merged { text: generated.to_owned(), conflicts: 0 };
     }
+    // The merge itself does not set libgit2 up, as everything else in the library does: making an object id does.
+    if git2::Oid::hash_object(git2::ObjectType::Blob, base.as_bytes()).is_err() {
+        return whole(base, edited, generated);
+    }
     let mut options = MergeFileOptions::new();
     options.our_label("edited by a person").their_label("generated anew").ancestor_label("generated before");
     options.style_diff3(true);

@@ -133,7 +133,7 @@ mod tests {
 
     /// The example of GitHub's documentation.
     const SECRET: &str = "It's a Secret to Everybody";
-    const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b04e17e";
+    const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
     #[test]
     fn signatures() {

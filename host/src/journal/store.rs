@@ -286,8 +286,8 @@ impl Journal {
     /// What there is to say about a clock that shows `now`: that it is behind the last event. Once, until it has caught up.
     pub(crate) fn clock_remark(&self, now: DateTime<Utc>) -> Option<Event> {
         let mut inner = self.lock();
-        let said = std::mem::replace(&mut inner.behind, now < inner.floor);
         let floor = inner.floor;
+        let said = std::mem::replace(&mut inner.behind, now < floor);
         (now < floor && !said).then(|| backwards(now, floor))
     }
 

@@ -128,7 +128,8 @@ fn of_comment(open: &OpenQuestion<'_>, comment: &Remark) -> Option<Said> {
 
 /// The choice and the remark of a line that is a command for this question.
 fn command(open: &OpenQuestion<'_>, line: &str) -> Option<(String, Option<String>)> {
-    let mut words = line.strip_prefix("/castoff")?.split_whitespace().peekable();
+    let rest = line.strip_prefix("/castoff").filter(|rest| rest.starts_with([' ', '\t']))?;
+    let mut words = rest.split_whitespace().peekable();
     let verb = words.next()?;
     let target = words.next()?;
     let named = if target == open.run {

@@ -137,7 +137,9 @@ async fn there(
 /// Where a registry has the manifest of a reference that names its host, tag or digest.
 fn manifest_url(reference: &str) -> Option<Url> {
     let (host, rest) = reference.split_once('/')?;
-    if host.is_empty() || !(host.contains(['.', ':']) || host == "localhost") {
+    let (place, port) = host.split_once(':').unwrap_or((host, "443"));
+    let number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    if place.is_empty() || !number || !(host.contains(['.', ':']) || host == "localhost") {
         return None;
     }
     let (name, version) = match rest.split_once('@') {

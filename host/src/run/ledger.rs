@@ -248,3 +248,111 @@ impl Recorder for Ledger {
         self.write(Event::Artefact { step: step.into(), artefact }).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SimulatedClock;
+    use crate::journal::{FORMAT, Header, Identity, PluginIdentity, StepKind, StepNode, Wait, World};
+
+    /// Whoever watches, as a list of what there was to see.
+    #[derive(Default)]
+    struct Seen(Mutex<Vec<Record>>);
+
+    impl Watcher for Seen {
+        fn recorded(&self, record: &Record) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
+        }
+        fn said(&self, _: &str, _: Level, _: &str) {}
+        fn progress(&self, _: &str, _: u32, _: u32, _: &str) {}
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + Duration::seconds(seconds)
+    }
+
+    fn header() -> Header {
+        let step = StepNode {
+            id: "a".into(),
+            title: "a".into(),
+            kind: StepKind::Wait,
+            needs: Vec::new(),
+            irreversible: false,
+            source: String::new(),
+        };
+        Header {
+            format: FORMAT,
+            run: "r".into(),
+            release: "r".into(),
+            title: "r".into(),
+            plugin: PluginIdentity { name: "p".into(), version: "1".into(), digest: "sha256:00".into() },
+            policy: None,
+            plan: None,
+            process: "p".into(),
+            profile: "p".into(),
+            inputs: serde_json::json!({}),
+            graph: vec![step],
+            pinned: at(0),
+            identity: Identity { name: "J".into(), email: "j@example.org".into(), login: None },
+            world: World::Live,
+            forge: None,
+            started_by: "j".into(),
+        }
+    }
+
+    fn waiting(since: i64) -> Event {
+        let wait = Wait {
+            condition: Condition::Other { text: "x".into() },
+            summary: "x".into(),
+            url: None,
+            poll_seconds: 60,
+            timeout_seconds: 0,
+            since: at(since),
+        };
+        Event::Waiting { step: "a".into(), wait }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_written_down() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        drop(Journal::create(&path, header(), at(1000)).expect("a journal"));
+        let day = 86_400;
+        // What the clock shows when the ledger is opened; the time it goes by, whether it leapt, how many remarks.
+        let table =
+            [(1001, 1001, false, 0), (400, 1001, false, 1), (1001 + 40 * day, 1001 + 40 * day, true, 1)];
+        for (shown, now, leapt, remarks) in table {
+            let journal = Arc::new(Journal::open(&path).expect("nobody holds it"));
+            let (clock, seen) = (Arc::new(SimulatedClock::new(at(shown))), Arc::new(Seen::default()));
+            let ledger = Ledger::new(journal.clone(), clock, seen.clone()).expect("readable");
+            assert_eq!((ledger.now(), ledger.leapt()), (at(now), leapt), "{shown}");
+            for text in ["one", "two"] {
+                ledger.remark("a", Level::Info, text).expect("written");
+            }
+            let seen = seen.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let warned =
+                |record: &&Record| matches!(&record.event, Event::Remark { level: Level::Warning, .. });
+            assert_eq!(seen.iter().filter(warned).count(), remarks, "{shown}");
+            assert!(seen.iter().all(|record| record.time == at(now)), "{seen:?}");
+            let events = journal.events().expect("readable");
+            assert_eq!(events.get(events.len() - seen.len()..), Some(seen.as_slice()), "all of it was shown");
+        }
+    }
+
+    #[test]
+    fn looks_at_one_wait_are_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        let journal = Arc::new(Journal::create(&path, header(), at(0)).expect("a journal"));
+        let clock = Arc::new(SimulatedClock::new(at(0)));
+        let ledger = Ledger::new(journal, clock.clone(), Arc::new(Seen::default())).expect("readable");
+        let mut attempt = 0;
+        for (since, looks) in [(0, 1), (0, 2), (0, 3), (500, 1), (500, 2)] {
+            clock.advance(Duration::seconds(100));
+            attempt += 1;
+            ledger.append(Event::Started { step: "a".into(), attempt }).expect("legal");
+            ledger.append(waiting(since)).expect("legal");
+            assert_eq!(ledger.last_wait("a"), Some((clock.now(), looks)));
+        }
+    }
+}
