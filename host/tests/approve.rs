@@ -105,6 +105,7 @@ fn header() -> Header {
         },
         world: World::Live,
         forge: None,
+        confirm: false,
         started_by: "jane".into(),
     }
 }

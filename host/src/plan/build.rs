@@ -200,6 +200,7 @@ impl Play {
             comment: None,
             by: format!("plan-{}", given + 1),
             at: self.clock.now(),
+            via: None,
         };
         let taken = self.taken.entry(step.node.id.clone()).or_default();
         if !taken.questions.contains(question) {

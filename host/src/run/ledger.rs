@@ -296,6 +296,7 @@ mod tests {
             identity: Identity { name: "J".into(), email: "j@example.org".into(), login: None },
             world: World::Live,
             forge: None,
+            confirm: false,
             started_by: "j".into(),
         }
     }
