@@ -8,6 +8,7 @@ use castoff::journal::{
     Answer, Document, Event, FORMAT, Header, Identity, Journal, PluginIdentity, Question, Record, Rule,
     StepKind, StepNode, Via, World,
 };
+use castoff::signature::SigningKey;
 use chrono::{DateTime, TimeDelta, Utc};
 use insta::assert_snapshot;
 use tempfile::TempDir;
@@ -222,6 +223,7 @@ fn a_name_is_no_proof() {
     error[denied]: the policy wants proof of who answers: a review or comment on GitHub, or a signed answer
 
     hint: on example/project#7: a comment `/castoff approve gate`
+    hint: --write-request FILE, for an answer that is signed
     castoff explain denied
     ");
     assert!(place.answers().is_empty());
@@ -316,4 +318,79 @@ fn a_clock_that_went_backwards_is_said() {
     let [.., remark, answer] = log.as_slice() else { panic!("{log:?}") };
     let said = matches!(&remark.event, Event::Remark { text, .. } if text.starts_with("the clock shows"));
     assert!(said && remark.time == far && answer.time == far, "{remark:?} {answer:?}");
+}
+
+/// A key pair of these tests alone.
+const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\n\
+b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n\
+QyNTUxOQAAACDGZqNt0GkJFXTQp8O28OsaXUNyM12jmVWDSDh8RXFpTgAAAJick8mXnJPJ\n\
+lwAAAAtzc2gtZWQyNTUxOQAAACDGZqNt0GkJFXTQp8O28OsaXUNyM12jmVWDSDh8RXFpTg\n\
+AAAEB6k1R74PJDzgxyqHAENkZbYuSoPL5R2ICB3O9bErgiXcZmo23QaQkVdNCnw7bw6xpd\n\
+Q3IzXaOZVYNIOHxFcWlOAAAAD2FubkBleGFtcGxlLm9yZwECAwQFBg==\n\
+-----END OPENSSH PRIVATE KEY-----";
+const PUBLIC: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMZmo23QaQkVdNCnw7bw6xpdQ3IzXaOZVYNIOHxFcWlO ann@example.org";
+
+#[test]
+fn an_answer_comes_back_signed() {
+    let place = Place::new();
+    let policy = format!("[approval.keys]\nann = {PUBLIC:?}\nben = [{PUBLIC:?}]\njane = {PUBLIC:?}");
+    drop(place.run(&policy, [started(1), asked(Some(Rule { proof: true, ..rule() }), Some(GENERATED))]));
+    assert_snapshot!(place.castoff(&["approve", "demo-1", "--write-request", "ask.json"]), @r"
+    exit 0
+    gate: whoever answers fills in `answer` in ask.json, then
+    ssh-keygen -Y sign -n castoff -f KEY ask.json
+    castoff approve demo-1 gate --answer ask.json --signature ask.json.sig
+    ");
+    let asked = std::fs::read_to_string(place.home.path().join("ask.json")).expect("the question");
+    let ballot: serde_json::Value = serde_json::from_str(&asked).expect("JSON");
+    let key = SigningKey::parse(KEY).expect("a key");
+    let answer = |fill: &dyn Fn(&mut serde_json::Value)| {
+        let mut filled = ballot.clone();
+        fill(&mut filled);
+        let text = filled.to_string();
+        place.write("answer.json", &text);
+        place.write("answer.json.sig", &key.sign(text.as_bytes(), "").expect("a signature"));
+        let args = ["approve", "demo-1", "--answer", "answer.json", "--signature", "answer.json.sig"];
+        place.castoff(&args)
+    };
+    let by = |who: &str, choice: &str| serde_json::json!({ "by": who, "choice": choice, "comment": "read" });
+    // What is filled in, exit code, what is said.
+    type Fill<'a> = &'a dyn Fn(&mut serde_json::Value);
+    let table: [(Fill<'_>, u8, &str); 7] = [
+        (&|_| (), 2, "not filled in"),
+        (&|it| it["answer"] = by("jane", "approve"), 20, "jane began this run"),
+        (&|it| it["answer"] = by("eve", "approve"), 20, "the policy names no key of eve"),
+        (&|it| it["answer"] = by("ann", "perhaps"), 2, "\"perhaps\" is not offered"),
+        (
+            &|it| {
+                it["answer"] = by("ann", "approve");
+                it["run"] = "demo-2".into();
+            },
+            2,
+            "for another run",
+        ),
+        (
+            &|it| {
+                it["answer"] = by("ann", "approve");
+                it["prompt"] = "Harmless?".into();
+            },
+            2,
+            "for another text",
+        ),
+        (&|it| it["answer"] = by("ann", "approve"), 0, "gate: approve by ann"),
+    ];
+    for (fill, code, part) in table {
+        let shown = answer(fill);
+        assert!(shown.starts_with(&format!("exit {code}\n")) && shown.contains(part), "{part}: {shown}");
+    }
+    place.write("answer.json", &ballot.to_string());
+    let args = ["approve", "demo-1", "--answer", "answer.json", "--signature", "answer.json.sig"];
+    assert!(place.castoff(&args).starts_with("exit 2"), "an empty answer with the signature of another");
+    let answers = place.answers();
+    let [one] = answers.as_slice() else { panic!("{answers:?}") };
+    assert_eq!((one.by.as_str(), one.comment.as_deref()), ("ann", Some("read")));
+    assert_eq!(one.document.as_deref(), Some(GENERATED));
+    let fingerprint = key.public().expect("its public half").id();
+    assert_eq!(one.via, Some(Via::Signature { fingerprint }));
 }

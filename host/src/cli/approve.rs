@@ -17,11 +17,17 @@ use super::args::ApproveArgs;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::time::SystemClock;
-use super::{App, Done, event, next, person, text};
+use super::{App, Done, ballot, event, next, person, text};
 
 pub(super) fn run(app: &App, args: ApproveArgs) -> Done {
-    let (stored, _, state) = app.look(&args.run)?;
+    let (stored, journal, state) = app.look(&args.run)?;
     let (step, question) = open_question(&state, args.step.as_deref())?;
+    if let Some(file) = &args.write_request {
+        return ballot::write(app, &journal, &state, step, file);
+    }
+    if let (Some(file), Some(signature)) = (&args.answer, &args.signature) {
+        return ballot::take(app, &stored, &journal, &state, step, [file, signature]);
+    }
     let by = person(args.person, &state);
     // Before anybody reads or edits: is it theirs to answer?
     if let Some(refusal) = refusal(step, question, &by) {
@@ -83,6 +89,7 @@ fn refused(refusal: Refusal, step: &StepState) -> CommandError {
                 let comment = format!("/castoff approve {}", step.node.id);
                 error.hints.push(format!("on {}: a comment `{comment}`", text::line(channel)));
             }
+            error.hints.push("--write-request FILE, for an answer that is signed".into());
         }
         _ => {}
     }

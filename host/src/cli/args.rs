@@ -265,6 +265,18 @@ pub(crate) struct ApproveArgs {
     /// The document as it shall be, instead of editing it
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    /// Write the question to a file instead, for somebody who answers elsewhere and signs the answer
+    ///
+    /// They fill in `answer`, sign with `ssh-keygen -Y sign -n castoff -f KEY FILE`, and send both files back.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["choice", "person", "comment", "file", "answer"])]
+    pub(crate) write_request: Option<PathBuf>,
+    /// Take the answer from a signed file; the policy names the keys that count
+    #[arg(long, value_name = "FILE", requires = "signature",
+        conflicts_with_all = ["choice", "person", "comment", "file"])]
+    pub(crate) answer: Option<PathBuf>,
+    /// The signature of the file with the answer
+    #[arg(long, value_name = "FILE", requires = "answer")]
+    pub(crate) signature: Option<PathBuf>,
 }
 
 /// Sends a step back to its beginning; `castoff resume` then starts it

@@ -13,6 +13,7 @@ mod abort;
 mod approve;
 mod args;
 mod audit;
+mod ballot;
 mod completions;
 mod doctor;
 mod drive;

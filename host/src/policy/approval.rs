@@ -17,7 +17,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use base64::Engine as _;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -26,6 +25,7 @@ use super::parse::{PolicyError, Source};
 use crate::capability::Slug;
 use crate::journal::Rule;
 use crate::journal::approval::same;
+use crate::signature::PublicKey;
 
 /// Issue or pull request where people may answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,19 +243,15 @@ fn channel(
 fn no_key(source: &Source, span: Range<usize>) -> PolicyError {
     source.error(
         span,
-        "this is no public SSH key",
-        Some("one line as in id_ed25519.pub: \"ssh-ed25519 AAAA…\", or a list of such lines"),
+        "this is no public key",
+        Some("one line as in id_ed25519.pub, or a list of such lines; a key of minisign"),
     )
 }
 
+/// A key is understood by what will verify with it.
 fn key(text: &str) -> Option<String> {
     let text = text.trim();
-    let mut words = text.split_whitespace();
-    let (kind, body) = (words.next()?, words.next()?);
-    let decoded = base64::engine::general_purpose::STANDARD.decode(body).ok()?;
-    // The body names the algorithm again: its length in four bytes, then the name.
-    let named = decoded.get(4..).is_some_and(|rest| rest.starts_with(kind.as_bytes()));
-    (named && !text.contains('\n')).then(|| text.to_owned())
+    (text.lines().count() == 1 && PublicKey::parse(text).is_ok()).then(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -323,8 +319,8 @@ mod tests {
             ("[approval]\napprovers = [\"ann\"]\nchannel = \"a/b\"", 4, "no issue or pull request"),
             ("[approval]\napprovers = [\"ann\"]\nchannel = \"a/b#0\"", 4, "no issue or pull request"),
             ("[approval]\nchannel = \"a/b#1\"", 3, "anybody may comment"),
-            ("[approval.keys]\nann = \"ssh-ed25519 AAAA\"", 3, "no public SSH key"),
-            ("[approval.keys]\nann = [\"nonsense\"]", 3, "no public SSH key"),
+            ("[approval.keys]\nann = \"ssh-ed25519 AAAA\"", 3, "no public key"),
+            ("[approval.keys]\nann = [\"nonsense\"]", 3, "no public key"),
             ("[approval]\nrequred = 1", 3, "unknown field"),
             ("[[approval.step]]\nsteps = [\"a\"]\nrequired = 0", 4, "at least 1"),
         ];
