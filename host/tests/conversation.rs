@@ -86,6 +86,7 @@ impl Place {
     /// Somebody posts to the repository.
     fn post(&self, who: &str, path: &str, body: &Value) -> Value {
         let url = format!("/api/v3/repos/{REPOSITORY}/{path}");
+        let who = self.forge.token(Some(who)).expect("everybody here has a token");
         let answer =
             send(self.forge.url(), &url, &format!("authorization: token {who}\r\n"), &body.to_string());
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
@@ -93,7 +94,8 @@ impl Place {
 
     fn say(&self, who: &str, words: &str) -> String {
         let comment = self.post(who, &format!("issues/{}/comments", self.issue), &json!({ "body": words }));
-        comment["html_url"].as_str().expect("a comment has an address").to_owned()
+        let url = comment["html_url"].as_str();
+        url.unwrap_or_else(|| panic!("{who}: {comment}")).to_owned()
     }
 
     fn command(&self, args: &[&str]) -> Command {

@@ -305,7 +305,8 @@ impl Journal {
         self.write(event, time)
     }
 
-    fn write(&self, event: Event, time: DateTime<Utc>) -> Result<u64> {
+    /// As [`Journal::append`], without a word about a clock that is behind.
+    pub(crate) fn write(&self, event: Event, time: DateTime<Utc>) -> Result<u64> {
         let mut inner = self.lock();
         if inner.lease.is_none() || event == Event::Unrecognised {
             return Err(JournalError::ReadOnly);

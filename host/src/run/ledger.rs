@@ -112,7 +112,7 @@ impl Ledger {
 
     fn put(&self, event: Event) -> Result<u64, JournalError> {
         let time = self.now();
-        let seq = self.journal.append(event.clone(), time)?;
+        let seq = self.journal.write(event.clone(), time)?;
         let record = Record { seq, time, event };
         self.memory().take(&record);
         self.watcher.recorded(&record);
