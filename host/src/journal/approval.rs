@@ -3,13 +3,14 @@
 //! What a question needs is pinned when it is asked, so a journal can be read without the policy that was in force. A
 //! question of an older journal has no [`Rule`]: anybody may answer it, and answers are taken as they come.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::event::{Answer, Question, Via};
 
 /// What a question needs, as it was when the question was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Rule {
     /// How many different people have to give the affirmative answer.

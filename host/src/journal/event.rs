@@ -612,7 +612,7 @@ pub struct Answer {
 }
 
 /// How an answer was given, and what shows that it came from the person it names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Via {
     /// Typed where the journal is: the name is what was typed.

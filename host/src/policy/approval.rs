@@ -17,6 +17,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -111,41 +112,68 @@ impl Approval {
     }
 }
 
-#[derive(Deserialize)]
+/// Who must agree before a release goes on.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "Approval")]
 pub(super) struct RawApproval {
+    /// How many different people; 1 when left out.
     #[serde(default)]
+    #[schemars(with = "Option<u32>")]
     required: Option<Spanned<u32>>,
+    /// Logins of those whose word counts; anybody when left out.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     approvers: Vec<Spanned<String>>,
+    /// Whether whoever began the run may answer.
     #[serde(default)]
     author_may_approve: bool,
+    /// Whether a name typed at the command line is not enough.
     #[serde(default)]
     proof: bool,
+    /// Issue or pull request where people may answer: `owner/name#123`.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     channel: Option<Spanned<String>>,
+    /// Public keys for signed answers, by login: one, or a list.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, RawKeys>")]
     keys: BTreeMap<Spanned<String>, Spanned<RawKeys>>,
+    /// What is different for some steps; the first that names a step counts.
     #[serde(default)]
     step: Vec<RawStep>,
 }
 
-#[derive(Deserialize)]
+/// What is different for some steps.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "StepApproval")]
 struct RawStep {
+    /// Which steps; `*` stands for any characters.
+    #[schemars(with = "Vec<String>")]
     steps: Names,
+    /// How many different people.
     #[serde(default)]
+    #[schemars(with = "Option<u32>")]
     required: Option<Spanned<u32>>,
+    /// Logins of those whose word counts.
     #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
     approvers: Option<Vec<Spanned<String>>>,
+    /// Issue or pull request where people may answer.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     channel: Option<Spanned<String>>,
 }
 
-#[derive(Deserialize)]
+/// One public key, or several.
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "Keys")]
 enum RawKeys {
+    /// One.
     One(String),
+    /// Several.
     Several(Vec<String>),
 }
 

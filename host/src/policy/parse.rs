@@ -171,6 +171,7 @@ struct RawPolicy {
     /// What is absent has the engine's default.
     #[serde(default)]
     limits: Limits,
+    /// Who must agree before the release goes on.
     #[serde(default)]
     approval: Option<RawApproval>,
 }
