@@ -16,6 +16,13 @@ use serde_json::Value;
 use place::{Ended, Place, named};
 
 impl Place {
+    /// Everything that the run says it did is there.
+    fn verify(&self, run: &str) {
+        let verified = self.castoff(&["verify", run]);
+        let whole = verified.out.trim_end().ends_with(" effects there, 0 differ, 0 cannot be looked for");
+        assert!(verified.code == Some(0) && whole, "{}", verified.shown());
+    }
+
     fn changes(&self) -> Vec<String> {
         changes(&self.forge.snapshot().expect("a picture"))
     }
@@ -93,6 +100,7 @@ fn a_release_from_run_to_the_end() {
     let ended = place.castoff(&["status", &run, "--exit-code"]);
     assert_eq!(ended.code, Some(0), "{}", ended.shown());
     assert!(ended.out.contains(&format!("at {}", place.forge.url())), "{}", ended.shown());
+    place.verify(&run);
 
     let log = place.log(&run);
     let by: Vec<&str> = log
@@ -121,6 +129,7 @@ fn a_release_whose_every_process_is_killed() {
     let deaths = codes.iter().filter(|code| code.is_none()).count();
     assert!(deaths >= 5, "{codes:?}");
     assert_eq!(place.changes(), whole_release(), "{codes:?}");
+    place.verify(&run);
     Journal::open_read_only(place.journal(&run))
         .and_then(|journal| journal.verify())
         .expect("a whole journal");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use castoff::clock::Clock;
-use castoff::journal::{Export, ExportError, Statement};
+use castoff::journal::{Export, ExportError, Statement, World};
 use castoff::signature::{PublicKey, SignatureError, Signer, Signers, SigningKey};
 use serde_json::json;
 
@@ -14,9 +14,17 @@ use super::time::SystemClock;
 use super::{App, Done, text};
 
 pub(super) fn run(app: &App, args: &AuditArgs) -> Done {
-    let export = match &args.file {
-        Some(file) => Export::parse(&read(file)?).map_err(|error| damaged(file, &error))?,
-        None => Export::of(&app.look(&args.run)?.1)?,
+    let (export, next) = match &args.file {
+        Some(file) => (Export::parse(&read(file)?).map_err(|error| damaged(file, &error))?, None),
+        None => {
+            let (_, journal, state) = app.look(&args.run)?;
+            let run = &state.header().run;
+            let next = match state.header().world {
+                World::Live => format!("castoff verify {run}"),
+                World::Rehearsal => format!("castoff status {run}"),
+            };
+            (Export::of(&journal)?, Some(next))
+        }
     };
     if let Some(signature) = &args.verify {
         let signers = signers(args)?;
@@ -38,8 +46,8 @@ pub(super) fn run(app: &App, args: &AuditArgs) -> Done {
         write(&place, &signature)?;
         app.ui.say(&format!("signed: {}", place.display()));
     }
-    if args.file.is_none() {
-        app.ui.next(&format!("castoff verify {}", export.statement().run));
+    if let Some(next) = next {
+        app.ui.next(&next);
     }
     Ok(Exit::Done)
 }

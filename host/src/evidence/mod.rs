@@ -142,8 +142,9 @@ impl Trace {
 /// What the back end says; then nothing is known.
 pub(crate) async fn happened(world: &Capabilities, function: &str, request: &Value) -> Result<Option<bool>> {
     match Trace::of(function, request)? {
+        // An issue with the marker may be of an earlier effect, with other labels or closed: listing them tells nothing.
+        None | Some(Trace::Issue { .. }) => Ok(None),
         Some(trace) => Ok(judge::exact(&trace, &Sight::of(world, &trace, None).await?)),
-        None => Ok(None),
     }
 }
 

@@ -326,8 +326,9 @@ pub trait GitHub: Send + Sync {
 
     /// The first comment with this marker, whatever else it says.
     async fn comment(&self, repository: &Slug, number: u64, marker: &str) -> Result<Option<Comment>> {
-        let (_, _) = (repository, number);
-        Err(super::CapabilityError::invalid(format!("this back end lists no comments to find {marker:?} in")))
+        let what =
+            format!("comments of {repository}#{number} are not listed here, to find {marker:?} among them");
+        Err(super::CapabilityError::invalid(what))
     }
 
     /// Writes the comment, or edits the one with this marker; returns its address. `body` includes the marker.
