@@ -210,18 +210,12 @@ fn open(state: &RunState) -> Vec<String> {
 /// A stop is clear when every failed step says that a remote was not to be had, and that trying again may help. An effect
 /// that nobody knows the outcome of is left open only where the answer to it was lost.
 fn clear(state: &RunState, faults: &[Fault]) -> Result<()> {
-    let lost = faults.iter().any(|fault| {
-        !matches!(
-            fault.kind,
-            FaultKind::ErrorBefore(_)
-                | FaultKind::TooMany(_)
-                | FaultKind::SecondaryLimit(_)
-                | FaultKind::PrimaryLimit
-                | FaultKind::Unauthorized
-        )
-    });
-    // A server error does not say whether it came before the effect or after it.
-    let lost = lost || faults.iter().any(|fault| matches!(fault.kind, FaultKind::ErrorBefore(_)));
+    // A server error does not say whether it came before the effect or after it; these say that nothing happened.
+    let refuses = |fault: &Fault| {
+        use FaultKind::{PrimaryLimit, SecondaryLimit, TooMany, Unauthorized};
+        matches!(fault.kind, TooMany(_) | SecondaryLimit(_) | PrimaryLimit | Unauthorized)
+    };
+    let lost = !faults.iter().all(refuses);
     for step in state.steps() {
         let id = &step.node.id;
         if let Status::Failed { error, message, retryable } = &step.status {

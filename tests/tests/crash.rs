@@ -14,6 +14,9 @@ use castoff_tests::example::{Example, Played, Powers, Rehearsal, difference};
 /// Runs that are under way at once.
 const SIDE_BY_SIDE: usize = 4;
 
+/// The most moments of one example, spread over all of it; `CASTOFF_MATRIX=all` stops every example at every event.
+const MOST: u64 = 100;
+
 /// The uninterrupted run: its forge afterwards, its state, its number of events.
 async fn uninterrupted(example: &Example) -> (Rehearsal, Snapshot, RunState, u64) {
     let mut run = example.begin().await.expect("a run begins");
@@ -35,14 +38,17 @@ async fn stopped_after_every_event() {
         let (_, wanted, _, events) = uninterrupted(&example).await;
         let (example, wanted) = (&example, &wanted);
         // The first event makes the run: before it there is nothing to resume. A few runs side by side keep git busy.
-        let outcomes: Vec<Option<String>> = stream::iter(1..events)
-            .map(|after| async move {
-                let outcome = stopped(example, after, wanted).await;
-                outcome.err().map(|why| format!("after event {after}: {why}"))
-            })
-            .buffered(SIDE_BY_SIDE)
-            .collect()
-            .await;
+        let all = std::env::var_os("CASTOFF_MATRIX").is_some_and(|value| value == "all");
+        let step = if all { 1 } else { events.div_ceil(MOST) };
+        let outcomes: Vec<Option<String>> =
+            stream::iter((1..events).step_by(usize::try_from(step).unwrap_or(1)))
+                .map(|after| async move {
+                    let outcome = stopped(example, after, wanted).await;
+                    outcome.err().map(|why| format!("after event {after}: {why}"))
+                })
+                .buffered(SIDE_BY_SIDE)
+                .collect()
+                .await;
         println!("{name}: {} crash points", outcomes.len());
         assert!(outcomes.len() > 5, "{name}: too few crash points to tell anything");
         points += outcomes.len();

@@ -95,7 +95,7 @@ impl Deaths {
     fn at(self, number: u64) -> bool {
         match self.step {
             None => number == self.first,
-            Some(step) => number >= self.first && (number - self.first) % step == 0,
+            Some(step) => number >= self.first && (number - self.first).is_multiple_of(step),
         }
     }
 }
