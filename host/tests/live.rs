@@ -7,6 +7,8 @@ mod kill;
 mod lease;
 #[path = "live/place.rs"]
 mod place;
+#[path = "live/plan.rs"]
+mod plan;
 
 use castoff::forge::{Fault, FaultKind, Snapshot};
 use castoff::journal::{EffectResult, Event, Journal};

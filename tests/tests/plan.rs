@@ -21,7 +21,14 @@ fn told(plan: &Plan) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn held_all_the_way() {
-    let example = Example::load(&Example::livenessprobe()).await.expect("the example is whole");
+    for (name, file) in Example::all() {
+        println!("{name}");
+        let example = Example::load(&file).await.expect("the example is whole");
+        held(&example).await;
+    }
+}
+
+async fn held(example: &Example) {
     let mut free = example.begin().await.expect("a run begins");
     let powers = free.powers();
     free.play(powers, None).await.expect("the host goes on");
@@ -72,7 +79,7 @@ async fn held_all_the_way() {
         state.steps().flat_map(|step| &step.effects).filter(|effect| effect.function == "git.ensure-branch");
     let pushed: Vec<&str> = pushed.filter_map(|effect| effect.request["commit"].as_str()).collect();
     let bound = state.bindings();
-    assert!(pushed.len() >= 3, "{pushed:?}");
+    assert!(!pushed.is_empty(), "every example pushes something");
     for commit in pushed {
         let stands_for = bound.values().any(|value| value == commit);
         assert!(planned_commits.contains(commit) || stands_for, "{commit} was not planned");
@@ -81,7 +88,12 @@ async fn held_all_the_way() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_world_gives_the_same_plan() {
-    let example = Example::load(&Example::livenessprobe()).await.expect("the example is whole");
+    for (_, file) in Example::all() {
+        same(&Example::load(&file).await.expect("the example is whole")).await;
+    }
+}
+
+async fn same(example: &Example) {
     let mut run = example.begin().await.expect("a run begins");
     let first = run.plan().await.expect("a plan").clone();
     let mut other = example.begin().await.expect("a run begins");

@@ -58,9 +58,19 @@ pub fn copied(journal: &Journal, path: &Path) -> Result<(Journal, Base), PlanErr
     let begun = records.next().map_or(DateTime::UNIX_EPOCH, |first| first.time);
     let copy = Journal::create(path, header, begun)?;
     for record in records {
-        copy.append(record.event, record.time)?;
+        copy.append(open_to_all(record.event), record.time)?;
     }
     Ok((copy, Base { events: verified.events, head: verified.head }))
+}
+
+/// A plan takes people's agreement for granted, whoever they have to be.
+fn open_to_all(event: Event) -> Event {
+    match event {
+        Event::Asked { step, question } => {
+            Event::Asked { step, question: Question { rule: None, ..question } }
+        }
+        event => event,
+    }
 }
 
 /// What a plan is made from.
