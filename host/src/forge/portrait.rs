@@ -1,7 +1,7 @@
 //! A snapshot without what only the hour decides: commits and tags are named by what they hold, not by when they were
 //! made. Two releases of the same things on two days have equal portraits.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use git2::{ObjectType, Oid, Repository, Sort};
 use serde_json::Value;
@@ -12,12 +12,13 @@ use super::snapshot;
 use super::state::State;
 
 /// New names by old ids.
-type Names = HashMap<String, String>;
+type Names = BTreeMap<String, String>;
 
 /// Paints the portrait.
 pub(crate) fn take(state: &State) -> Result<Value, git2::Error> {
     let mut names = Names::new();
-    for repo in state.repos.values() {
+    // Twice: a commit may speak of one of a repository that is named after its own.
+    for repo in state.repos.values().chain(state.repos.values()) {
         name_objects(&repo.git()?, &mut names)?;
     }
     let picture = serde_json::to_value(snapshot::take(state)?)
@@ -87,14 +88,26 @@ fn renamed_value(value: Value, names: &Names) -> Value {
     }
 }
 
-/// The text with every whole id replaced by its name.
+/// The text with every id replaced by its name, and every abbreviation of one by as much of its name.
 fn renamed(text: &str, names: &Names) -> String {
     let delimits = |c: char| !c.is_ascii_hexdigit();
     let pieces = text.split_inclusive(delimits).map(|piece| {
         let word = piece.trim_end_matches(delimits);
-        names.get(word).map_or_else(|| piece.to_owned(), |name| piece.replacen(word, name, 1))
+        name_of(word, names).map_or_else(|| piece.to_owned(), |name| piece.replacen(word, name, 1))
     });
     pieces.collect()
+}
+
+/// Fewest digits that count as an abbreviation.
+const ABBREVIATION: usize = 7;
+
+fn name_of<'a>(word: &str, names: &'a Names) -> Option<&'a str> {
+    if word.len() < ABBREVIATION {
+        return None;
+    }
+    let mut begin = names.range(word.to_owned()..).take_while(|(id, _)| id.starts_with(word));
+    let (_, name) = begin.next().filter(|_| begin.next().is_none())?;
+    name.get(..word.len())
 }
 
 #[cfg(test)]
@@ -147,6 +160,8 @@ mod tests {
             (format!("at {id}, and on"), format!("at {name}, and on")),
             (id.clone(), name),
             (format!("{id}a"), format!("{id}a")),
+            ("topic-aaaaaaaa".to_owned(), "topic-bbbbbbbb".to_owned()),
+            ("aaaaaa".to_owned(), "aaaaaa".to_owned()),
             ("aä".to_owned(), "aä".to_owned()),
             (String::new(), String::new()),
         ] {

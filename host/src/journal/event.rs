@@ -67,8 +67,8 @@ impl Header {
             let digits = word.strip_prefix('v').unwrap_or(word);
             digits.starts_with(|c: char| c.is_ascii_digit()) && digits.contains('.')
         };
-        let words = self.title.split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | ':'));
-        words.filter(is_version).next_back().unwrap_or(&self.title)
+        let mut words = self.title.split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | ':'));
+        words.rfind(is_version).unwrap_or(&self.title)
     }
 }
 

@@ -161,7 +161,7 @@ pub struct Journal {
 struct Inner {
     connection: Connection,
     /// `None`: opened for reading.
-    lease: Option<File>,
+    lease: Option<Lease>,
     state: RunState,
     head: Hash,
     /// Time of the last event: no later one is earlier.
@@ -240,7 +240,7 @@ impl Journal {
         Self::opened(path, connection, None)
     }
 
-    fn opened(path: &Path, connection: Connection, lease: Option<File>) -> Result<Self> {
+    fn opened(path: &Path, connection: Connection, lease: Option<Lease>) -> Result<Self> {
         let loaded = load(path, &connection)?;
         if loaded.format > FORMAT && lease.is_some() {
             return Err(JournalError::Newer { path: path.to_owned(), format: loaded.format });
@@ -411,8 +411,19 @@ fn backwards(now: DateTime<Utc>, last: DateTime<Utc>) -> Event {
     Event::Remark { step: None, level: Level::Warning, text }
 }
 
-/// The exclusive right to write, held for as long as the returned file is open.
-fn take_lease(path: &Path) -> Result<File> {
+/// The exclusive right to write, held until it is dropped or its process dies.
+struct Lease(File);
+
+impl Drop for Lease {
+    /// Gives the right back at once. A program that is just being started holds a copy of the open file until it has
+    /// become that program: closing this one would not be enough for that instant.
+    fn drop(&mut self) {
+        // What cannot be unlocked is unlocked when the last copy is closed.
+        let _ = self.0.unlock();
+    }
+}
+
+fn take_lease(path: &Path) -> Result<Lease> {
     let lock = lock_path(path);
     let mut file = OpenOptions::new()
         .read(true)
@@ -437,7 +448,7 @@ fn take_lease(path: &Path) -> Result<File> {
         writeln!(file, "process {} on {}", std::process::id(), host_name())
     };
     note().map_err(|e| system(path, &e))?;
-    Ok(file)
+    Ok(Lease(file))
 }
 
 fn lock_path(path: &Path) -> PathBuf {

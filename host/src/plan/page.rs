@@ -20,10 +20,10 @@ pub fn page(plan: &Plan) -> String {
          <title>Plan: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n"
     );
     facts(plan, &mut out);
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<p class=\"sum\"><b>{}</b> effects, <b>{}</b> of them cannot be undone · {} steps · {} waits · \
-         {} questions · about {} requests</p>\n",
+         {} questions · about {} requests</p>",
         totals.effects, totals.irreversible, totals.steps, totals.waits, totals.questions, totals.requests
     );
     for (step, why) in plan.ends() {

@@ -299,9 +299,11 @@ mod tests {
 
     #[test]
     fn commands() {
+        /// Choice and remark.
+        type Said = Option<(&'static str, Option<&'static str>)>;
         let question = question();
-        // Line, whether other questions are open, choice and remark.
-        let table: &[(&str, bool, Option<(&str, Option<&str>)>)] = &[
+        // Line, whether other questions are open, what is understood.
+        let table: &[(&str, bool, Said)] = &[
             ("/castoff approve tag", false, Some(("approve", None))),
             ("/castoff approve run-1", true, Some(("approve", None))),
             ("/castoff approve run-1", false, None),

@@ -347,10 +347,9 @@ mod tests {
         let journal = Arc::new(Journal::create(&path, header(), at(0)).expect("a journal"));
         let clock = Arc::new(SimulatedClock::new(at(0)));
         let ledger = Ledger::new(journal, clock.clone(), Arc::new(Seen::default())).expect("readable");
-        let mut attempt = 0;
-        for (since, looks) in [(0, 1), (0, 2), (0, 3), (500, 1), (500, 2)] {
+        let table = [(0, 1), (0, 2), (0, 3), (500, 1), (500, 2)];
+        for (attempt, (since, looks)) in (1..).zip(table) {
             clock.advance(Duration::seconds(100));
-            attempt += 1;
             ledger.append(Event::Started { step: "a".into(), attempt }).expect("legal");
             ledger.append(waiting(since)).expect("legal");
             assert_eq!(ledger.last_wait("a"), Some((clock.now(), looks)));

@@ -235,7 +235,7 @@ impl Runner {
         let wanted = self.startable(&state, unseen);
         let looks = wanted.iter().filter_map(|id| {
             let Status::Waiting { wait } = &state.step(id)?.status else { return None };
-            self.is_hosts(id, wait, now).then(|| async {
+            self.is_hosts(id, wait, now).then_some(async {
                 let grants = (self.parts.grants)(id);
                 let look = condition::look(&self.parts.world, &grants, &wait.condition, now);
                 let found = tokio::time::timeout(self.parts.limits.call, look).await;
