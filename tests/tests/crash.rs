@@ -15,7 +15,7 @@ use castoff_tests::example::{Example, Played, Powers, Rehearsal, difference};
 const SIDE_BY_SIDE: usize = 4;
 
 /// The most moments of one example, spread over all of it; `CASTOFF_MATRIX=all` stops every example at every event.
-const MOST: u64 = 100;
+const MOST: u64 = 48;
 
 /// The uninterrupted run: its forge afterwards, its state, its number of events.
 async fn uninterrupted(example: &Example) -> (Rehearsal, Snapshot, RunState, u64) {

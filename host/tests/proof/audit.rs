@@ -1,5 +1,7 @@
 //! `castoff audit`.
 
+#![allow(clippy::print_stderr)]
+
 use std::process::Command;
 
 use castoff::journal::{Journal, Statement, World};
