@@ -1,7 +1,7 @@
 //! What an effect that the journal tells of looks like in the world: the one place that knows, for every function, where to
 //! look by the request alone.
 //!
-//! Two ask it. The gate, right after an interruption, wants to know whether a very effect took place ([`happened`]).
+//! Two ask it. The gate, right after an interruption, wants to know whether a very effect took place (`happened`).
 //! `castoff verify`, long after, wants to know whether what was done is still there ([`compare`]): since then a branch may
 //! have moved on, a draft may be published, a pull request's branch may be gone after the merge.
 
