@@ -11,6 +11,9 @@ use super::overlay::{INVENTED, Symbol};
 use crate::capability::github::{GitHub, PullFilter, PullRequest};
 use crate::capability::{Probe, Result, Slug};
 
+/// Fewest digits that people and programs abbreviate a commit to.
+const ABBREVIATION: usize = 7;
+
 /// What values of a plan stand for.
 pub(super) type Bindings = IndexMap<String, String>;
 
@@ -20,7 +23,10 @@ pub(super) fn planned_values(symbol: &Symbol) -> Vec<String> {
         Symbol::PullRequest { number, url, .. }
         | Symbol::Issue { number, url, .. }
         | Symbol::Release { id: number, url, .. } => vec![url.clone(), number.to_string()],
-        Symbol::MergeCommit { commit, .. } => vec![commit.clone()],
+        Symbol::MergeCommit { commit, .. } => {
+            let short = commit.get(..ABBREVIATION).map(str::to_owned);
+            std::iter::once(commit.clone()).chain(short).collect()
+        }
         Symbol::Comment { url, .. } | Symbol::Publication { url, .. } => vec![url.clone()],
     }
 }
@@ -72,7 +78,31 @@ pub(super) fn bound(value: &Value, bindings: &Bindings) -> Value {
 pub(super) fn bound_text(text: &str, bindings: &Bindings) -> String {
     let mut known: Vec<(&String, &String)> = bindings.iter().collect();
     known.sort_by_key(|(planned, _)| std::cmp::Reverse(planned.len()));
-    known.into_iter().fold(text.to_owned(), |text, (planned, live)| text.replace(planned.as_str(), live))
+    known.into_iter().fold(text.to_owned(), |text, (planned, live)| {
+        if is_commit(planned) && is_commit(live) {
+            with_commit(&text, planned, live)
+        } else {
+            text.replace(planned.as_str(), live)
+        }
+    })
+}
+
+fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// The text with a commit replaced by another, and every abbreviation of it by as many digits of the other.
+fn with_commit(text: &str, planned: &str, live: &str) -> String {
+    let delimits = |c: char| !c.is_ascii_hexdigit();
+    let pieces = text.split_inclusive(delimits).map(|piece| {
+        let word = piece.trim_end_matches(delimits);
+        let stands = word.len() >= ABBREVIATION && planned.starts_with(word);
+        match live.get(..word.len()).filter(|_| stands) {
+            Some(live) => piece.replacen(word, live, 1),
+            None => piece.to_owned(),
+        }
+    });
+    pieces.collect()
 }
 
 /// Asks the world what a symbol stands for. Empty: nothing yet.
@@ -86,7 +116,9 @@ pub(super) async fn resolve(
 ) -> Result<Vec<(String, String)>> {
     match symbol {
         Symbol::PullRequest { repository, head, base, number, url, .. } => {
-            let found = pull_request(github, repository, head, base).await?;
+            // A branch may be named after a commit that the forge makes.
+            let (head, base) = (bound_text(head, known), bound_text(base, known));
+            let found = pull_request(github, repository, &head, &base).await?;
             Ok(found.map(|found| pairs(number, url, &found.number, &found.url)).unwrap_or_default())
         }
         Symbol::MergeCommit { repository, number, commit } => {
@@ -139,11 +171,11 @@ mod tests {
 
     #[test]
     fn values_are_found_wherever_they_stand() {
-        let merge = "ab".repeat(20);
+        let (merge, live_merge) = ("ab".repeat(20), "cd".repeat(20));
         let bindings: Bindings = [
             ("9000000001", "17"),
             ("https://github.com/a/b/pull/9000000001", "http://127.0.0.1:1/a/b/pull/17"),
-            (merge.as_str(), "cafe"),
+            (merge.as_str(), live_merge.as_str()),
         ]
         .map(|(planned, live)| (planned.to_owned(), live.to_owned()))
         .into();
@@ -152,12 +184,14 @@ mod tests {
             "other": 9,
             "body": format!("see #9000000001 at https://github.com/a/b/pull/9000000001, merged as {merge}"),
             "list": ["9000000001", true, null],
+            "branch": "update-abababab",
         });
         let live = json!({
             "number": 17,
             "other": 9,
-            "body": "see #17 at http://127.0.0.1:1/a/b/pull/17, merged as cafe",
+            "body": format!("see #17 at http://127.0.0.1:1/a/b/pull/17, merged as {live_merge}"),
             "list": ["17", true, null],
+            "branch": "update-cdcdcdcd",
         });
         assert_eq!(bound(&planned, &bindings), live);
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::binding::{self, Bindings};
 use super::build::{changes, sha256};
-use super::document::{Plan, PlannedChange, PlannedCommit, PlannedEffect, Reach};
+use super::document::{Plan, PlannedChange, PlannedCommit, PlannedEffect, PlannedStep, Reach};
 use crate::capability::Slug;
 use crate::capability::git::{Change, CommitSpec};
 use crate::gate::{Capabilities, Hold, HoldError};
@@ -41,9 +41,13 @@ impl Held {
         self.ledger.append(event).map(drop).map_err(|error| HoldError::Fatal(error.to_string()))
     }
 
-    /// Asks the world for every value of the plan that the effects name and that is not bound yet.
-    async fn resolve(&self, step: &str, effects: &[&PlannedEffect]) -> Result<bool, HoldError> {
-        let texts: Vec<String> = effects.iter().map(|effect| effect.request.to_string()).collect();
+    /// Asks the world for every value of the plan that the step names and that is not bound yet.
+    async fn resolve(&self, planned: &PlannedStep) -> Result<bool, HoldError> {
+        let step = &planned.node.id;
+        let effects = planned.effects.iter().map(|effect| effect.request.to_string());
+        let commits =
+            planned.commits.iter().flat_map(|commit| commit.parents.iter().chain([&commit.message]));
+        let texts: Vec<String> = effects.chain(commits.cloned()).collect();
         let mut found = false;
         for symbol in &self.plan.symbols {
             let known = self.bindings();
@@ -78,7 +82,7 @@ impl Hold for Held {
         if fits(&self.bindings()) {
             return Ok(());
         }
-        if self.resolve(step, &candidates).await? && fits(&self.bindings()) {
+        if self.resolve(planned).await? && fits(&self.bindings()) {
             return Ok(());
         }
         Err(HoldError::Unplanned(explain(&planned.reach, &candidates, operation, &shown, &self.bindings())))
@@ -102,8 +106,7 @@ impl Hold for Held {
         };
         let mut found = find(&self.bindings());
         if found.is_none() {
-            let effects: Vec<&PlannedEffect> = planned.effects.iter().collect();
-            self.resolve(step, &effects).await?;
+            self.resolve(planned).await?;
             found = find(&self.bindings());
         }
         match found {
@@ -182,6 +185,22 @@ fn differences(path: &str, planned: &Value, live: &Value, found: &mut Vec<String
                 differences(&path, planned.unwrap_or(&Value::Null), live.unwrap_or(&Value::Null), found);
             }
         }
+        (Value::String(planned), Value::String(live)) if planned.contains('\n') && live.contains('\n') => {
+            let (planned, live) = first_difference(planned, live);
+            found.push(format!("{path} was planned with the line {planned:?}, has {live:?}"));
+        }
         _ => found.push(format!("{path} was planned as {}, is {}", cut(planned), cut(live))),
+    }
+}
+
+/// The first lines in which two texts differ; empty where one of them has ended.
+fn first_difference<'a>(planned: &'a str, live: &'a str) -> (&'a str, &'a str) {
+    let (mut planned, mut live) = (planned.lines(), live.lines());
+    loop {
+        match (planned.next(), live.next()) {
+            (None, None) => return ("", ""),
+            (left, right) if left == right => {}
+            (left, right) => return (left.unwrap_or_default(), right.unwrap_or_default()),
+        }
     }
 }
