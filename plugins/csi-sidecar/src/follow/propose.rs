@@ -99,6 +99,8 @@ pub(super) fn publish(
     let checkout = destination.checkout;
     let branch = report::branch(proposal.process, &proposal.subject);
     let rule = rule(checkout, destination.repository(), &branch, commit, own)?;
+    // What explains the change is kept before anybody is asked to look at it.
+    keep_report(proposal)?;
     destination.repository().ensure_branch(&branch, &commit.id, &rule)?;
     let pull = github::ensure_pull_request(
         &checkout.name,
@@ -111,7 +113,6 @@ pub(super) fn publish(
             draft: proposal.draft,
         },
     )?;
-    keep_report(proposal)?;
     let files: Vec<&String> = proposal.changes.writes.keys().chain(&proposal.changes.deletes).collect();
     let mut outputs = proposal.outputs.clone();
     outputs.extend([
