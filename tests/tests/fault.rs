@@ -18,7 +18,7 @@ use futures::stream::{self, StreamExt as _};
 const SIDE_BY_SIDE: usize = 6;
 
 /// Faults in one release, where not every single one is tried alone.
-const TOGETHER: usize = 12;
+const TOGETHER: usize = 6;
 
 /// A case: its name, and the faults of one release.
 type Case = (String, Vec<Fault>);
