@@ -1,4 +1,5 @@
-//! Reading `go.mod`: what a module requires and replaces. Only the directives that decide versions are kept.
+//! Reading `go.mod`: what a module requires and replaces (only the directives that decide versions are kept), and
+//! editing it line by line, so that everything else stays as it was written.
 
 use std::cmp::Ordering;
 
@@ -106,10 +107,118 @@ impl GoMod {
     /// Whether the module graph is pruned (language version 1.17 and newer): `go.sum` then no longer lists
     /// every module of `go list -m all`.
     pub fn is_pruned(&self) -> bool {
-        let Some(text) = &self.go else { return false };
-        let mut parts = text.split('.').map(|part| part.parse::<u64>().unwrap_or(0));
-        (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (1, 17)
+        self.go.as_deref().is_some_and(|go| at_least(go, (1, 17)))
     }
+
+    /// Modules that a folder of the same repository takes the place of: `replace path => ../folder`, with the folder.
+    pub fn local_replacements(&self) -> impl Iterator<Item = (&str, &str)> {
+        let local = self.replace.iter().filter(|replace| replace.to_version.is_none());
+        local
+            .filter(|replace| replace.to.starts_with("./") || replace.to.starts_with("../"))
+            .map(|replace| (replace.path.as_str(), replace.to.as_str()))
+    }
+}
+
+/// Whether a Go version (`1.24`, `1.24.3`, `1.24rc1`) is at least a language version.
+#[must_use]
+pub fn at_least(go: &str, wanted: (u64, u64)) -> bool {
+    let number = |part: &str| {
+        let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        part.get(..end).and_then(|digits| digits.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let mut parts = go.split('.').map(number);
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= wanted
+}
+
+/// A line of a directive, inside a block or with the directive in front of it.
+struct Directive<'a> {
+    /// `require`, `replace`, …
+    name: &'a str,
+    /// Its words, without quotes.
+    words: Vec<&'a str>,
+    /// Where the line begins in the text.
+    start: usize,
+    /// The line with its end.
+    line: &'a str,
+}
+
+/// Every line that belongs to a directive.
+fn directives(text: &str) -> Vec<Directive<'_>> {
+    let mut found = Vec::new();
+    let mut block: Option<&str> = None;
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let code = line.split_once("//").map_or(line, |(code, _)| code);
+        let words: Vec<&str> = code.split_whitespace().map(|word| word.trim_matches(['"', '`'])).collect();
+        match (block, words.as_slice()) {
+            (Some(_), [")"]) => block = None,
+            (None, [directive, "("]) => block = Some(directive),
+            (Some(name), [_, ..]) => found.push(Directive { name, words, start, line }),
+            (None, [name, rest @ ..]) => found.push(Directive { name, words: rest.to_vec(), start, line }),
+            (_, []) => {}
+        }
+        start += line.len();
+    }
+    found
+}
+
+/// Place of the word `nth` counted from the end of the code of a line.
+fn word_place(line: &str, word: &str) -> Option<std::ops::Range<usize>> {
+    let code = line.split_once("//").map_or(line, |(code, _)| code);
+    let at = code.rfind(word)?;
+    Some(at..at + word.len())
+}
+
+fn replace_words(text: &str, wanted: impl Fn(&Directive<'_>) -> Option<(String, String)>) -> String {
+    let mut edited = text.to_owned();
+    for directive in directives(text).iter().rev() {
+        let Some((old, new)) = wanted(directive).filter(|(old, new)| old != new) else { continue };
+        if let Some(place) = word_place(directive.line, &old) {
+            edited.replace_range(directive.start + place.start..directive.start + place.end, &new);
+        }
+    }
+    edited
+}
+
+/// The text with another version in every `require` of a module; comments and everything else stay. The same text when
+/// the module is not required.
+#[must_use]
+pub fn set_require(text: &str, path: &str, version: &str) -> String {
+    replace_words(text, |directive| match (directive.name, directive.words.as_slice()) {
+        ("require", [found, old]) if *found == path => Some(((*old).to_owned(), version.to_owned())),
+        _ => None,
+    })
+}
+
+/// The text with another version behind every `replace` of a module by a module (`path => to v1.2.3`); replacements by
+/// folders stay. The same text where there is none.
+#[must_use]
+pub fn set_replacement_version(text: &str, path: &str, version: &str) -> String {
+    replace_words(text, |directive| match (directive.name, directive.words.as_slice()) {
+        ("replace", [found, .., "=>", _, old]) if *found == path => {
+            Some(((*old).to_owned(), version.to_owned()))
+        }
+        _ => None,
+    })
+}
+
+/// The text with another module behind every `replace` of a module, `path => to version`; replacements by folders stay.
+#[must_use]
+pub fn set_replacement(text: &str, path: &str, to: &str, version: &str) -> String {
+    let moved = replace_words(text, |directive| match (directive.name, directive.words.as_slice()) {
+        ("replace", [found, .., "=>", old, _]) if *found == path => Some(((*old).to_owned(), to.to_owned())),
+        _ => None,
+    });
+    set_replacement_version(&moved, path, version)
+}
+
+/// The text with another value of a directive with one word, such as `go` or `toolchain`; the same text without it.
+#[must_use]
+pub fn set_directive(text: &str, name: &str, value: &str) -> String {
+    replace_words(text, |directive| match directive.words.as_slice() {
+        [old] if directive.name == name => Some(((*old).to_owned(), value.to_owned())),
+        _ => None,
+    })
 }
 
 fn replacement(words: &[&str]) -> Option<Replace> {
@@ -193,6 +302,28 @@ mod tests {
         for pair in sorted.windows(2) {
             assert_eq!(compare_versions(pair[0], pair[1]), Ordering::Less, "{pair:?}");
         }
+    }
+
+    #[test]
+    fn edits_change_one_word() {
+        let text = "module m // v1\n\ngo 1.22\n\nrequire a.org/x v1.0.0\n\nrequire (\n\ta.org/y v1.0.0 // indirect; v1.0.0\n\ta.org/yy v1.0.0\n)\n\nreplace (\n\ta.org/y v1.0.0 => b.org/y v1.0.0\n\ta.org/x => ../x\n)\n";
+        let cases = [
+            (set_require(text, "a.org/x", "v2.0.0"), "require a.org/x v2.0.0\n"),
+            (set_require(text, "a.org/y", "v1.1.0"), "\ta.org/y v1.1.0 // indirect; v1.0.0\n"),
+            (set_replacement_version(text, "a.org/y", "v1.1.0"), "\ta.org/y v1.0.0 => b.org/y v1.1.0\n"),
+            (set_replacement(text, "a.org/y", "c.org/y", "v3.0.0"), "\ta.org/y v1.0.0 => c.org/y v3.0.0\n"),
+            (set_directive(text, "go", "1.23.1"), "go 1.23.1\n"),
+        ];
+        for (edited, line) in cases {
+            let new: Vec<&str> = edited.split_inclusive('\n').filter(|line| !text.contains(*line)).collect();
+            assert_eq!(new, [line]);
+        }
+        for same in
+            [set_require(text, "a.org/z", "v9.0.0"), set_replacement_version(text, "a.org/x", "v9.0.0")]
+        {
+            assert_eq!(same, text);
+        }
+        assert_eq!(GoMod::parse(text).local_replacements().collect::<Vec<_>>(), [("a.org/x", "../x")]);
     }
 
     proptest::proptest! {

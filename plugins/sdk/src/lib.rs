@@ -9,12 +9,15 @@ pub mod dependency;
 pub mod go_mod;
 pub mod go_sum;
 pub mod image;
+pub mod kustomization;
 pub mod module_graph;
+pub mod module_hash;
 pub mod oci;
 pub mod step;
 pub mod testgrid;
 pub mod tree;
 pub mod version;
+pub mod yaml;
 
 pub use bindings::castoff::files::scratch;
 pub use bindings::castoff::git::repositories as git;

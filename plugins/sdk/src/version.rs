@@ -41,6 +41,13 @@ fn proposal_text(proposal: &Option<Version>) -> String {
     proposal.map(|version| format!("; did you mean {version}?")).unwrap_or_default()
 }
 
+/// A version of any semantic form, with or without its `v`; build metadata such as `+incompatible` is left out.
+#[must_use]
+pub fn semver_of(text: &str) -> Option<semver::Version> {
+    let plain = text.strip_prefix('v').unwrap_or(text);
+    semver::Version::parse(plain.split('+').next().unwrap_or(plain)).ok()
+}
+
 /// A minor line: everything released from `release-X.Y`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Line {
