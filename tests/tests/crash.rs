@@ -14,8 +14,15 @@ use castoff_tests::example::{Example, Played, Powers, Rehearsal, difference};
 /// Runs that are under way at once.
 const SIDE_BY_SIDE: usize = 4;
 
-/// The most moments of one example, spread over all of it; `CASTOFF_MATRIX=all` stops every example at every event.
-const MOST: u64 = 48;
+/// About so many moments of all examples together, and about so many powers, each spread over the whole of an example.
+/// `CASTOFF_MATRIX=all` stops every example at every event and takes away every power.
+const SAMPLED: usize = 110;
+
+/// Every how many of an example's points one is tried: all examples get the same share of the sample.
+fn stride(points: usize, examples: usize) -> usize {
+    let all = std::env::var_os("CASTOFF_MATRIX").is_some_and(|value| value == "all");
+    if all { 1 } else { points.div_ceil((SAMPLED / examples.max(1)).max(8)).max(1) }
+}
 
 /// The uninterrupted run: its forge afterwards, its state, its number of events.
 async fn uninterrupted(example: &Example) -> (Rehearsal, Snapshot, RunState, u64) {
@@ -33,22 +40,21 @@ async fn uninterrupted(example: &Example) -> (Rehearsal, Snapshot, RunState, u64
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopped_after_every_event() {
     let (mut points, mut faults) = (0, Vec::new());
-    for (name, path) in Example::all() {
-        let example = Example::load(&path).await.expect("the example is whole");
+    let examples = Example::all();
+    for (name, path) in &examples {
+        let example = Example::load(path).await.expect("the example is whole");
         let (_, wanted, _, events) = uninterrupted(&example).await;
         let (example, wanted) = (&example, &wanted);
         // The first event makes the run: before it there is nothing to resume. A few runs side by side keep git busy.
-        let all = std::env::var_os("CASTOFF_MATRIX").is_some_and(|value| value == "all");
-        let step = if all { 1 } else { events.div_ceil(MOST) };
-        let outcomes: Vec<Option<String>> =
-            stream::iter((1..events).step_by(usize::try_from(step).unwrap_or(1)))
-                .map(|after| async move {
-                    let outcome = stopped(example, after, wanted).await;
-                    outcome.err().map(|why| format!("after event {after}: {why}"))
-                })
-                .buffered(SIDE_BY_SIDE)
-                .collect()
-                .await;
+        let step = stride(usize::try_from(events).unwrap_or(usize::MAX), examples.len());
+        let outcomes: Vec<Option<String>> = stream::iter((1..events).step_by(step))
+            .map(|after| async move {
+                let outcome = stopped(example, after, wanted).await;
+                outcome.err().map(|why| format!("after event {after}: {why}"))
+            })
+            .buffered(SIDE_BY_SIDE)
+            .collect()
+            .await;
         println!("{name}: {} crash points", outcomes.len());
         assert!(outcomes.len() > 5, "{name}: too few crash points to tell anything");
         points += outcomes.len();
@@ -84,14 +90,16 @@ async fn stopped(example: &Example, after: u64, wanted: &Snapshot) -> Result<(),
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_each_power_in_turn() {
     let (mut taken, mut faults) = (0, Vec::new());
-    for (name, path) in Example::all() {
-        let example = Example::load(&path).await.expect("the example is whole");
+    let examples = Example::all();
+    for (name, path) in &examples {
+        let example = Example::load(path).await.expect("the example is whole");
         let (_, wanted, _, _) = uninterrupted(&example).await;
         let policy = example.prepared().policy.clone();
         let grants = policy.iter().flat_map(|policy| policy.grants());
         let lines: Vec<usize> = grants.flat_map(|grant| &grant.powers).map(|power| power.line).collect();
         let (example, wanted) = (&example, &wanted);
-        let outcomes: Vec<Option<String>> = stream::iter(lines)
+        let step = stride(lines.len(), examples.len());
+        let outcomes: Vec<Option<String>> = stream::iter(lines.into_iter().step_by(step))
             .map(|line| async move {
                 let outcome = denied(example, line, wanted).await;
                 outcome.err().map(|why| format!("without line {line}: {why}"))

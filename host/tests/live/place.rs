@@ -208,6 +208,12 @@ impl Place {
         journal.and_then(|journal| journal.verify()).expect("a whole journal").events
     }
 
+    /// How many steps of a run are over.
+    pub(crate) fn over(&self, run: &str) -> usize {
+        let journal = Journal::open_read_only(self.journal(run)).expect("a journal");
+        journal.with_state(|state| state.steps().filter(|step| step.status.is_over()).count())
+    }
+
     /// Names of all runs here.
     pub(crate) fn runs(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.state().join("runs")).into_iter().flatten().flatten();

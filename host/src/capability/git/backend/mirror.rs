@@ -28,8 +28,9 @@ pub(super) async fn refresh(shared: &Shared, path: &Path, repository: &Slug) -> 
         .map(|listed| (listed.name, listed.object))
         .collect();
     let target = path.to_path_buf();
-    // The lock keeps other processes with the same cache away until the fetch is over.
-    let (_lock, present) = blocking(move || {
+    // The lock keeps other processes with the same cache away until the fetch is over, also when only the fetch is left of
+    // this process: the program holds it as well.
+    let (lock, present) = blocking(move || {
         let lock = lock(&target)?;
         create(&target)?;
         let mirror = Repository::open_bare(&target).map_err(|error| local(&error))?;
@@ -39,20 +40,36 @@ pub(super) async fn refresh(shared: &Shared, path: &Path, repository: &Slug) -> 
     if present == wanted {
         return Ok(());
     }
-    let mut finished = fetch(shared, path, repository).await?;
-    if !finished.success && finished.stderr.contains(".lock': File exists") {
-        // Left by a process that was killed: nobody else can be at work under our lock.
-        let target = path.to_path_buf();
-        blocking(move || remove_stale_locks(&target)).await?;
-        finished = fetch(shared, path, repository).await?;
-    }
-    if !finished.success {
-        return Err(remote::complaint(repository, &finished));
-    }
-    pack_references(shared, path).await
+    fetch(shared, path, repository, &lock).await?;
+    pack_references(shared, path, repository, &lock).await
 }
 
-async fn fetch(shared: &Shared, path: &Path, repository: &Slug) -> Result<Finished> {
+/// Runs git on the mirror under its lock.
+async fn exclusively(
+    shared: &Shared,
+    path: &Path,
+    repository: &Slug,
+    arguments: Vec<OsString>,
+    lock: &File,
+) -> Result<Finished> {
+    let call = Call {
+        directory: path,
+        arguments,
+        limit: shared.limits.fetch,
+        lost: Outcome::Nothing,
+        lock: Some(lock),
+    };
+    let finished = remote::ask(shared, repository, call.clone()).await?;
+    if finished.success || !finished.stderr.contains(".lock': File exists") {
+        return Ok(finished);
+    }
+    // Left by a program that was killed: nobody else can be at work under our lock.
+    let target = path.to_path_buf();
+    blocking(move || remove_stale_locks(&target)).await?;
+    remote::ask(shared, repository, call).await
+}
+
+async fn fetch(shared: &Shared, path: &Path, repository: &Slug, lock: &File) -> Result<()> {
     let mut arguments = in_mirror(path);
     arguments.extend(
         [
@@ -70,16 +87,15 @@ async fn fetch(shared: &Shared, path: &Path, repository: &Slug) -> Result<Finish
         ]
         .map(OsString::from),
     );
-    let call = Call { directory: path, arguments, limit: shared.limits.fetch, lost: Outcome::Nothing };
-    remote::ask(shared, repository, call).await
+    let finished = exclusively(shared, path, repository, arguments, lock).await?;
+    if finished.success { Ok(()) } else { Err(remote::complaint(repository, &finished)) }
 }
 
 /// One file instead of thousands, and peeled tags: what makes listing refs quick.
-async fn pack_references(shared: &Shared, path: &Path) -> Result<()> {
+async fn pack_references(shared: &Shared, path: &Path, repository: &Slug, lock: &File) -> Result<()> {
     let mut arguments = in_mirror(path);
     arguments.extend(["pack-refs", "--all"].map(OsString::from));
-    let call = Call { directory: path, arguments, limit: shared.limits.fetch, lost: Outcome::Nothing };
-    let finished = shared.program.run(call).await?;
+    let finished = exclusively(shared, path, repository, arguments, lock).await?;
     if finished.success {
         return Ok(());
     }

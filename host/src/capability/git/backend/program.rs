@@ -1,6 +1,7 @@
 //! Runs the `git` program: closed environment, argument lists, time limits, captured and scrubbed output.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub(super) struct Call<'a> {
     pub(super) limit: Duration,
     /// What is known of the effect when the program is stopped half-way.
     pub(super) lost: Outcome,
+    /// A lock that the program holds as long as it runs, even when this process is killed before it.
+    pub(super) lock: Option<&'a File>,
 }
 
 /// What a call left behind.
@@ -129,6 +132,7 @@ impl Program {
             arguments: vec!["version".into()],
             limit: Duration::from_secs(30),
             lost: Outcome::Nothing,
+            lock: None,
         };
         let words = self.run_unchecked(call).await?.stdout;
         if version(&words).is_some_and(|found| found >= MINIMUM) {
@@ -144,9 +148,15 @@ impl Program {
     }
 
     async fn run_unchecked(&self, call: Call<'_>) -> Result<Finished> {
-        let mut child = self.command(&call).spawn().map_err(|error| {
+        let unstarted = |error: std::io::Error| {
             CapabilityError::unavailable(format!("cannot start {}: {error}", self.program.display()))
-        })?;
+        };
+        // What the program inherits it keeps; of its standard input it reads nothing.
+        let held = call.lock.map(File::try_clone).transpose().map_err(unstarted)?;
+        let mut command = self.command(&call);
+        command.stdin(held.map_or_else(Stdio::null, Stdio::from));
+        let mut child = command.spawn().map_err(unstarted)?;
+        drop(command);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let mut running = Running::new(child);
         let work = async {
@@ -192,7 +202,6 @@ impl Program {
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_CONFIG_COUNT", self.settings.len().to_string())
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);

@@ -66,7 +66,8 @@ pub(super) async fn push(
     arguments.extend(updates.iter().filter_map(lease).map(OsString::from));
     arguments.extend(["--".into(), remote::address(shared, repository).into()]);
     arguments.extend(updates.iter().map(|update| format!("{}:{}", update.object, update.name).into()));
-    let call = Call { directory: path, arguments, limit: shared.limits.push, lost: Outcome::Unknown };
+    let call =
+        Call { directory: path, arguments, limit: shared.limits.push, lost: Outcome::Unknown, lock: None };
     let finished = shared.program.run(call).await?;
     judge(repository, updates, &finished)
 }

@@ -60,6 +60,7 @@ async fn list(shared: &Shared, repository: &Slug, flags: &[&str], patterns: &[St
         arguments,
         limit: shared.limits.list,
         lost: Outcome::Nothing,
+        lock: None,
     };
     let finished = ask(shared, repository, call).await?;
     if finished.success { Ok(finished.stdout) } else { Err(complaint(repository, &finished)) }
