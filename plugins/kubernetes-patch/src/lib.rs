@@ -1,0 +1,2 @@
+//! Kubernetes cuts: alpha, beta, rc and official releases, patch releases first.
+pub mod core;
