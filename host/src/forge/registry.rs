@@ -4,7 +4,7 @@
 //! its digest, follow from the image's last path segment, its tag and its platforms alone, so that a promoted copy has
 //! the digest of its source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -127,8 +127,14 @@ impl Registry {
     }
 
     fn list(&self, host: &str, name: &str) -> Reply {
-        let Some(image) = self.images.get(&format!("{host}/{name}")) else {
-            return error(404, "NAME_UNKNOWN", "repository name not known to registry");
+        let children = self.children(host, name);
+        let parent = Image::default();
+        let image = match self.images.get(&format!("{host}/{name}")) {
+            Some(image) => image,
+            None if children.is_empty() => {
+                return error(404, "NAME_UNKNOWN", "repository name not known to registry");
+            }
+            None => &parent,
         };
         let mut body = json!({"name": name, "tags": image.tags.keys().collect::<Vec<_>>()});
         if host == "gcr.io" || host.ends_with(".gcr.io") {
@@ -142,9 +148,17 @@ impl Registry {
                     (id.clone(), json!({"mediaType": manifest.kind, "tag": tags}))
                 })
                 .collect();
-            super::rest::shape::merge(&mut body, json!({"child": [], "manifest": by_digest}));
+            super::rest::shape::merge(&mut body, json!({"child": children, "manifest": by_digest}));
         }
         Reply::json(200, &body)
+    }
+
+    /// Next segments of the names below `name`, for Google's registries.
+    fn children(&self, host: &str, name: &str) -> BTreeSet<String> {
+        let google = host == "gcr.io" || host.ends_with(".gcr.io");
+        let prefix = format!("{host}/{name}/");
+        let below = self.images.keys().filter_map(|image| image.strip_prefix(&prefix)).filter(|_| google);
+        below.filter_map(|rest| rest.split('/').next()).map(str::to_owned).collect()
     }
 }
 

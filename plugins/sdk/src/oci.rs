@@ -82,6 +82,56 @@ pub fn manifest(reference: &str) -> Result<Option<Manifest>, Error> {
     }
 }
 
+/// Digest that a registry has for a reference; none where it has none.
+///
+/// # Errors
+/// Those of the request; `unavailable` for an answer that is neither yes nor no, `invalid` for a yes without digest.
+pub fn digest(reference: &str) -> Result<Option<String>, Error> {
+    let accept = Header { name: "accept".to_owned(), value: HeaderValue::Text(ACCEPT.to_owned()) };
+    let url = manifest_url(reference)?;
+    let request = Request { method: "HEAD".to_owned(), url, headers: vec![accept], body: None };
+    let response = http::fetch(&request)?;
+    match response.status {
+        200 => {
+            let header = response.headers.into_iter().find(|(name, _)| name == "docker-content-digest");
+            let digest = header.map(|(_, value)| value).filter(|digest| digest.starts_with("sha256:"));
+            digest.map(Some).ok_or_else(|| invalid(format!("the registry tells no digest for {reference}")))
+        }
+        404 => Ok(None),
+        status => Err(Error::Unavailable(format!("the registry answers {status} for {reference}"))),
+    }
+}
+
+/// Names of the images directly below `place` (`gcr.io/project`), where the registry tells: Google's do, by an extension
+/// of the tag list. None where it does not.
+///
+/// # Errors
+/// Those of the request; `unavailable` for an answer that is neither yes nor no, `invalid` for one that cannot be read.
+pub fn children(place: &str) -> Result<Option<Vec<String>>, Error> {
+    let fault = || invalid(format!("{place:?} is no place in a registry; expected host/path"));
+    let (scheme, rest) = place.split_once("://").unwrap_or(("https", place));
+    let (host, path) = rest.split_once('/').filter(|(_, path)| !path.is_empty()).ok_or_else(fault)?;
+    let url = format!("{scheme}://{host}/v2/{path}/tags/list");
+    let response = http::fetch(&Request { method: "GET".to_owned(), url, headers: Vec::new(), body: None })?;
+    match response.status {
+        200 => listed(place, &response.body),
+        404 => Ok(None),
+        status => Err(Error::Unavailable(format!("the registry answers {status} for the list of {place}"))),
+    }
+}
+
+#[derive(Deserialize)]
+struct TagList {
+    #[serde(default)]
+    child: Option<Vec<String>>,
+}
+
+fn listed(place: &str, body: &[u8]) -> Result<Option<Vec<String>>, Error> {
+    let list: TagList = serde_json::from_slice(body)
+        .map_err(|error| invalid(format!("the list of {place} cannot be read: {error}")))?;
+    Ok(list.child.filter(|children| !children.is_empty()))
+}
+
 /// Reads an answer: digest from its header, platforms from the list.
 ///
 /// # Errors
@@ -116,6 +166,16 @@ mod tests {
         for (reference, expected) in table {
             assert_eq!(manifest_url(reference).ok().as_deref(), expected, "{reference}");
         }
+    }
+
+    #[test]
+    fn children_are_told_by_some_registries() {
+        let table: [(&[u8], Option<usize>); 3] =
+            [(br#"{"child": ["a", "b"], "tags": []}"#, Some(2)), (br#"{"child": []}"#, None), (b"{}", None)];
+        for (body, expected) in table {
+            assert_eq!(listed("r", body).expect("a list").map(|children| children.len()), expected);
+        }
+        assert!(listed("r", b"<html>").is_err());
     }
 
     #[test]

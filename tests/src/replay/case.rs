@@ -99,9 +99,11 @@ pub struct Data {
     pub kind: String,
     /// `owner/name`.
     pub repo: String,
-    /// The commit before.
+    /// The commit before; empty when there is none.
+    #[serde(deserialize_with = "text_or_null")]
     pub base: String,
-    /// The published commit.
+    /// The published commit; empty when there is none.
+    #[serde(deserialize_with = "text_or_null")]
     pub target: String,
     /// What is released.
     pub version: String,
@@ -132,6 +134,10 @@ pub struct Data {
     /// Everything else.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+fn text_or_null<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<String, D::Error> {
+    Option::<String>::deserialize(from).map(Option::unwrap_or_default)
 }
 
 /// A commit of `world.json`.

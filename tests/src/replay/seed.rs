@@ -47,6 +47,16 @@ pub fn empty(case: &Case) -> Result<World> {
     Ok(World { now: Some(now(case)?), user: Some(USER.into()), accounts: vec![account], ..World::default() })
 }
 
+/// A world for what is only computed: at the moment of the case, or at none in particular.
+#[must_use]
+pub fn idle(case: &Case) -> World {
+    World {
+        now: now(case).ok().or_else(|| DateTime::from_timestamp(0, 0)),
+        user: Some(USER.into()),
+        ..World::default()
+    }
+}
+
 /// A repository with one commit that holds these files.
 ///
 /// # Errors

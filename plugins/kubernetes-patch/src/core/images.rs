@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use semver::Version;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::version;
 
 /// Order of the digests of an image.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// By their smallest tag as text, then by digest: since February 2022.
@@ -91,6 +91,8 @@ pub struct Promotion {
     pub added: Vec<Entry>,
     /// What a person should know.
     pub remarks: Vec<String>,
+    /// Why what is promoted already should not have been: images that the release before had.
+    pub incomplete: Option<Refusal>,
 }
 
 /// Whether a name is of a mock build. Such images are never promoted.
@@ -187,8 +189,13 @@ impl<'t> Images<'t> {
     }
 
     fn newest(&self, wanted: impl Fn(&Version) -> bool) -> Option<&'t str> {
-        let tags: BTreeSet<&str> =
-            self.by_name.iter().filter(|(name, _)| !is_mock(name)).flat_map(|(_, d)| d.values().flatten()).copied().collect();
+        let tags: BTreeSet<&str> = self
+            .by_name
+            .iter()
+            .filter(|(name, _)| !is_mock(name))
+            .flat_map(|(_, d)| d.values().flatten())
+            .copied()
+            .collect();
         let versions = tags.into_iter().filter_map(|tag| version::parse(tag).map(|version| (version, tag)));
         versions.filter(|(version, _)| wanted(version)).max().map(|(_, tag)| tag)
     }
@@ -217,7 +224,8 @@ fn digest_line(bare: &str) -> Option<(&str, Vec<&str>)> {
 /// Puts the images of `found` (tag → image → digest) into a list.
 ///
 /// Names of mock builds are left out. A tag without images, a release without an image that the one before it had, and a
-/// promoted tag with another digest are refused. Where nothing is new the text stays as it is, whatever its order.
+/// promoted tag with another digest are refused. Where nothing is new the text stays as it is, whatever its order, and an
+/// incomplete release is only told: refusing would not take it back.
 ///
 /// # Errors
 /// The first reason to refuse.
@@ -236,7 +244,8 @@ pub fn promote(text: &str, found: &BTreeMap<String, Found>, order: Order) -> Res
         if real.len() < found.len() {
             promotion.remarks.push(format!("{} mock images of {tag} are left out", found.len() - real.len()));
         }
-        complete(&images, tag, &real, &mut promotion.remarks)?;
+        let complete = complete(&images, tag, &real, &mut promotion.remarks);
+        promotion.incomplete = promotion.incomplete.or(complete.err());
     }
     for (tag, found) in found {
         for (image, digest) in found.iter().filter(|(name, _)| !is_mock(name)) {
@@ -257,8 +266,12 @@ pub fn promote(text: &str, found: &BTreeMap<String, Found>, order: Order) -> Res
         }
     }
     if promotion.added.is_empty() {
+        promotion.remarks.extend(promotion.incomplete.as_ref().map(ToString::to_string));
         promotion.text = text.to_owned();
         return Ok(promotion);
+    }
+    if let Some(refusal) = promotion.incomplete {
+        return Err(refusal);
     }
     let mocks = images.by_name.keys().filter(|name| is_mock(name)).count();
     if mocks > 0 {
@@ -318,7 +331,8 @@ mod tests {
             refused.to_string(),
             "v1.25.2 is incomplete: an image of v1.25.1 is missing: kube-scheduler"
         );
-        let new = found("v1.25.2", &[("kube-proxy", "00"), ("kube-scheduler", "0f"), ("mock/kube-proxy", "09")]);
+        let new =
+            found("v1.25.2", &[("kube-proxy", "00"), ("kube-scheduler", "0f"), ("mock/kube-proxy", "09")]);
         let made = promote(LIST, &new, Order::TagSort).unwrap();
         let proxy = "- name: kube-proxy\n  dmap:\n    \"sha256:bb\": [\"v1.25.1\"]\n    \"sha256:aa\": [\"v1.25.10\",\"v1.25.9\"]\n    \
                      \"sha256:00\": [\"v1.25.2\"]\n";
@@ -344,7 +358,9 @@ mod tests {
             let said = promote(LIST, &new, Order::TagSort).unwrap_err().to_string();
             assert!(said.contains(why), "{said}");
         }
-        for (text, line) in [("- name: a\n  dmap:\n    x\n", 3), ("\"sha256:00\": []\n", 1), ("- name: a\n# b\n", 2)] {
+        for (text, line) in
+            [("- name: a\n  dmap:\n    x\n", 3), ("\"sha256:00\": []\n", 1), ("- name: a\n# b\n", 2)]
+        {
             assert_eq!(Images::parse(text), Err(Refusal::Line(line)), "{text}");
         }
     }

@@ -11,7 +11,7 @@ use super::yaml::{self, Map, Value};
 
 mod edit;
 
-pub use edit::{EolFix, Reschedule};
+pub use edit::{EolFix, FIELDS, Reschedule, is_ahead};
 
 /// What schedule-builder writes above both files.
 pub const HEADER: &str = "# Use \"schedule-builder\" to maintain this file:\n\
@@ -193,7 +193,9 @@ impl Schedule {
                 Made::AsPlanned => {}
                 Made::On(day) => set(&mut past, TARGET, &day.to_string()),
                 Made::Not => {
-                    self.remarks.push(format!("{release} was planned for {target} and has no tag; it stays the next one"));
+                    self.remarks.push(format!(
+                        "{release} was planned for {target} and has no tag; it stays the next one"
+                    ));
                     return Ok(true);
                 }
             }
@@ -235,15 +237,12 @@ fn following(next: &Map, target: Date, upcoming: &[Map]) -> Result<Map, Fault> {
     let release = text(next, RELEASE);
     // Out-of-band releases have no deadline; theirs would have been in the month of the release.
     let deadline = Date::parse(text(next, DEADLINE)).unwrap_or(target).next_month();
-    let listed = upcoming.iter().find(|month| {
-        Date::parse(text(month, DEADLINE)).is_some_and(|listed| listed.same_month(deadline))
-    });
+    let listed = upcoming
+        .iter()
+        .find(|month| Date::parse(text(month, DEADLINE)).is_some_and(|listed| listed.same_month(deadline)));
     let (deadline, day) = match listed {
         Some(month) => (text(month, DEADLINE).to_owned(), text(month, TARGET).to_owned()),
-        None => (
-            deadline.cherry_pick_deadline().to_string(),
-            target.next_month().patch_day().to_string(),
-        ),
+        None => (deadline.cherry_pick_deadline().to_string(), target.next_month().patch_day().to_string()),
     };
     let mut following = Map::new();
     set(&mut following, RELEASE, &bumped(release)?);

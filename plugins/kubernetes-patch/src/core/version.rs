@@ -187,9 +187,8 @@ pub fn tags(cut: &Cut<'_>) -> Result<Tags, Refusal> {
         let alpha = format!("v{major}.{}.0-alpha.0", minor.saturating_add(1));
         return Ok(Tags { prime: rc.clone(), ordered: vec![rc, alpha] });
     }
-    let after = |why| {
-        Err(Refusal::After { kind: cut.kind, build_version: cut.build_version.to_owned(), why })
-    };
+    let after =
+        |why| Err(Refusal::After { kind: cut.kind, build_version: cut.build_version.to_owned(), why });
     // A build version without `label.N` counts from the last official release.
     let patch_of_branch = if number.is_some() { patch } else { patch.saturating_add(1) };
     let ordered = match (cut.kind, label) {
@@ -211,16 +210,11 @@ pub fn tags(cut: &Cut<'_>) -> Result<Tags, Refusal> {
 
 /// Type, branch and build version go together.
 fn fitting(cut: &Cut<'_>, version: &Version) -> Result<(), Refusal> {
-    let wrong = |expected| {
-        Err(Refusal::KindOfBranch { kind: cut.kind, branch: cut.branch.to_owned(), expected })
-    };
+    let wrong =
+        |expected| Err(Refusal::KindOfBranch { kind: cut.kind, branch: cut.branch.to_owned(), expected });
     let from_master = matches!(cut.kind, Kind::Alpha | Kind::Beta);
     if cut.branch == MASTER {
-        return if from_master && !cut.new_branch {
-            Ok(())
-        } else {
-            wrong("expected a release branch")
-        };
+        return if from_master && !cut.new_branch { Ok(()) } else { wrong("expected a release branch") };
     }
     let Some((major, minor)) = release_branch(cut.branch) else {
         return Err(Refusal::Branch(cut.branch.to_owned()));
@@ -268,18 +262,20 @@ mod tests {
         ];
         for (kind, build, branch, expected) in table {
             let made = tags(&cut(*kind, build, branch)).unwrap();
-            assert_eq!((made.ordered.as_slice(), made.prime.as_str()), (
-                expected.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>().as_slice(),
-                expected[0]
-            ));
+            assert_eq!(
+                (made.ordered.as_slice(), made.prime.as_str()),
+                (expected.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>().as_slice(), expected[0])
+            );
         }
     }
 
     #[test]
     fn a_new_branch_gets_its_first_candidate_and_master_its_next_alpha() {
-        let first = Cut { new_branch: true, ..cut(Kind::Rc, "v1.18.0-beta.3.2+3ff09514d162b0", "release-1.18") };
+        let first =
+            Cut { new_branch: true, ..cut(Kind::Rc, "v1.18.0-beta.3.2+3ff09514d162b0", "release-1.18") };
         assert_eq!(tags(&first).unwrap().ordered, ["v1.18.0-rc.0", "v1.19.0-alpha.0"]);
-        let old = Cut { next_rc0: true, ..cut(Kind::Official, "v1.18.4-rc.0.3+3ff09514d162b0", "release-1.18") };
+        let old =
+            Cut { next_rc0: true, ..cut(Kind::Official, "v1.18.4-rc.0.3+3ff09514d162b0", "release-1.18") };
         assert_eq!(tags(&old).unwrap().ordered, ["v1.18.4", "v1.18.5-rc.0"]);
     }
 

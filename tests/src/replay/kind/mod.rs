@@ -3,11 +3,14 @@
 mod changelog;
 mod deployment;
 mod docs;
+mod images;
 mod jobs;
 mod promotion;
+mod schedule;
 mod script;
 mod subtree;
 mod tag;
+mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,6 +79,9 @@ const ALL: &[Kind] = &[
     script::PROW,
     script::BUILDER,
     subtree::KIND,
+    images::KIND,
+    schedule::KIND,
+    version::KIND,
 ];
 
 /// The kind of that name.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    AHEAD, BRANCHES, DEADLINE, EOL, FINAL, Fault, NEXT, NOTE, PREVIOUS, RELEASE, SCHEDULES, Schedule, TARGET, UPCOMING,
-    branch_of, bumped, list, prepend, set, text,
+    AHEAD, BRANCHES, DEADLINE, EOL, FINAL, Fault, NEXT, NOTE, PREVIOUS, RELEASE, SCHEDULES, Schedule, TARGET,
+    UPCOMING, branch_of, bumped, list, prepend, set, text,
 };
 use crate::core::yaml::{Map, Value};
 
@@ -57,7 +57,8 @@ impl Schedule {
 
     fn entry_mut(&mut self, release: &str) -> Option<&mut Map> {
         let branch = self.branch_mut(branch_of(release))?;
-        let is_next = branch.get(NEXT).and_then(Value::map).is_some_and(|next| text(next, RELEASE) == release);
+        let is_next =
+            branch.get(NEXT).and_then(Value::map).is_some_and(|next| text(next, RELEASE) == release);
         if is_next {
             return branch.get_mut(NEXT)?.map_mut();
         }
@@ -113,11 +114,13 @@ impl Schedule {
         let mut entry = Map::new();
         set(&mut entry, RELEASE, release);
         set(&mut entry, TARGET, day);
-        let schedule =
-            self.branch_mut(branch_of(release)).ok_or_else(|| Fault::NoRelease(branch_of(release).to_owned()))?;
+        let schedule = self
+            .branch_mut(branch_of(release))
+            .ok_or_else(|| Fault::NoRelease(branch_of(release).to_owned()))?;
         match schedule.get_mut(PREVIOUS) {
             Some(Value::List(past)) => {
-                let known = past.iter_mut().filter_map(Value::map_mut).find(|entry| text(entry, RELEASE) == release);
+                let known =
+                    past.iter_mut().filter_map(Value::map_mut).find(|entry| text(entry, RELEASE) == release);
                 match known {
                     Some(known) => set(known, TARGET, day),
                     None => past.push(Value::Map(entry)),
@@ -141,7 +144,8 @@ impl Schedule {
             // Done before: only the fields may differ.
             return self.set_fields(release, fields);
         }
-        let next = schedule.get(NEXT).and_then(Value::map).map(|next| text(next, RELEASE)).unwrap_or_default();
+        let next =
+            schedule.get(NEXT).and_then(Value::map).map(|next| text(next, RELEASE)).unwrap_or_default();
         if next != release {
             return Err(Fault::NotNext { branch, next: next.to_owned(), release: release.to_owned() });
         }
@@ -169,8 +173,7 @@ impl Schedule {
         };
         let row = rows.iter_mut().filter_map(Value::map_mut).find(|row| text(row, RELEASE) == branch);
         let row = row.ok_or_else(|| Fault::NoRelease(format!("ended branch {branch}")))?;
-        let fields =
-            [(FINAL, &fix.final_patch_release), (EOL, &fix.end_of_life_date), (NOTE, &fix.note)];
+        let fields = [(FINAL, &fix.final_patch_release), (EOL, &fix.end_of_life_date), (NOTE, &fix.note)];
         for (field, value) in fields {
             if let Some(value) = value {
                 set(row, field, value);
@@ -202,4 +205,4 @@ pub fn is_ahead(months: usize) -> bool {
 }
 
 /// Fields that an entry may be given.
-pub(crate) const FIELDS: [&str; 3] = [TARGET, DEADLINE, NOTE];
+pub const FIELDS: [&str; 3] = [TARGET, DEADLINE, NOTE];

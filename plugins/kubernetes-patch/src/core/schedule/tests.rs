@@ -43,7 +43,11 @@ fn releases_move_on_their_day_and_branches_end_after_theirs() {
     let eol = schedule.eol_text().unwrap();
     let row = "branches:\n- endOfLifeDate: \"2024-08-13\"\n  finalPatchRelease: 1.27.17\n  release: \"1.27\"\n- release: \"1.26\"\n";
     assert!(eol.ends_with(row), "{eol}");
-    assert!(schedule.remarks.iter().any(|remark| remark.contains("1.27.16 is the last one")), "{:?}", schedule.remarks);
+    assert!(
+        schedule.remarks.iter().any(|remark| remark.contains("1.27.16 is the last one")),
+        "{:?}",
+        schedule.remarks
+    );
     // Again: nothing.
     let mut again = Schedule::parse(&text, Some(&eol)).unwrap();
     again.update(at("2024-08-13"), at("2024-08-13"), AHEAD, &planned).unwrap();
@@ -63,7 +67,11 @@ fn what_was_really_released_counts() {
     assert!(schedule.eol_text().unwrap().contains(row));
     let mut late = read();
     late.update(at("2024-07-28"), at("2024-07-28"), AHEAD, &planned).unwrap();
-    assert!(late.remarks.iter().any(|remark| remark.contains("after the end of life of 1.27")), "{:?}", late.remarks);
+    assert!(
+        late.remarks.iter().any(|remark| remark.contains("after the end of life of 1.27")),
+        "{:?}",
+        late.remarks
+    );
 }
 
 #[test]
@@ -80,7 +88,8 @@ fn a_date_is_moved_for_all_but_some() {
     assert_eq!(text.matches("2024-08-13").count(), 1, "{text}");
     schedule.reschedule(&change).unwrap();
     assert_eq!(schedule.text(), text);
-    let nothing = Reschedule { from: "2031-01-01", to: fields(&[("targetDate", "2031-01-02")]), ..Default::default() };
+    let nothing =
+        Reschedule { from: "2031-01-01", to: fields(&[("targetDate", "2031-01-02")]), ..Default::default() };
     assert!(schedule.reschedule(&nothing).is_err());
     // Two months become one.
     let together =
@@ -103,8 +112,12 @@ fn releases_by_hand() {
         schedule.out_of_band("1.30.4", &band).unwrap();
     }
     let text = schedule.text();
-    let top = "  previousPatches:\n  - note: Out of band\n    release: 1.30.4\n    targetDate: \"2024-07-20\"\n";
-    assert!(text.contains(top) && text.contains("release: 1.30.5\n    targetDate: \"2024-08-13\"\n"), "{text}");
+    let top =
+        "  previousPatches:\n  - note: Out of band\n    release: 1.30.4\n    targetDate: \"2024-07-20\"\n";
+    assert!(
+        text.contains(top) && text.contains("release: 1.30.5\n    targetDate: \"2024-08-13\"\n"),
+        "{text}"
+    );
     assert!(schedule.out_of_band("1.30.9", &band).is_err());
     assert!(schedule.add_minor_zero("1.55.0", "2024-04-17").is_err());
     assert!(schedule.set_fields("1.30.77", &band).is_err());
@@ -119,7 +132,8 @@ fn releases_by_hand() {
 #[test]
 fn what_cannot_be_read_is_told() {
     assert!(Schedule::parse("- a\n", None).is_err());
-    let mut broken = Schedule::parse("schedules:\n- next:\n    release: 1.2.3\n  release: \"1.2\"\n", None).unwrap();
+    let mut broken =
+        Schedule::parse("schedules:\n- next:\n    release: 1.2.3\n  release: \"1.2\"\n", None).unwrap();
     let fault = broken.update(0, 0, AHEAD, &planned).unwrap_err();
     assert!(fault.to_string().contains("endOfLifeDate"), "{fault}");
 }

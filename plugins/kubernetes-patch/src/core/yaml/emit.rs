@@ -112,7 +112,8 @@ fn plain(text: &str) -> bool {
         None => true,
     };
     let inside = text.contains(": ") || text.contains(" #") || text.ends_with(':');
-    let edges = text.starts_with(' ') || text.ends_with(' ') || text.starts_with("---") || text.starts_with("...");
+    let edges =
+        text.starts_with(' ') || text.ends_with(' ') || text.starts_with("---") || text.starts_with("...");
     !opens && !inside && !edges && text.chars().all(|char| !char.is_control())
 }
 

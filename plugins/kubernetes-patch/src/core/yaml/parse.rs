@@ -95,7 +95,9 @@ impl<'t> Reader<'t> {
             let value = match rest {
                 "" => match self.peek() {
                     // Items of a sequence may stand at the indentation of their key.
-                    Some((_, at, text)) if at == indent && is_item(text) => self.sequence(indent, depth + 1)?,
+                    Some((_, at, text)) if at == indent && is_item(text) => {
+                        self.sequence(indent, depth + 1)?
+                    }
                     _ => self.nested(indent + 1, depth)?,
                 },
                 "[]" => Value::List(Vec::new()),
@@ -136,7 +138,9 @@ impl<'t> Reader<'t> {
                 _ => return Ok(text),
             }
         }
-        quote.and_then(|quote| unquoted(&text, quote)).ok_or(Fault { line: number, why: "the quoted text cannot be read" })
+        quote
+            .and_then(|quote| unquoted(&text, quote))
+            .ok_or(Fault { line: number, why: "the quoted text cannot be read" })
     }
 }
 

@@ -53,8 +53,13 @@ fn both_ways_of_indenting_items_are_read() {
 
 #[test]
 fn what_cannot_be_read_is_told_by_line() {
-    let table =
-        [("a: 1\nb\n", 2), ("a: 1\n  b: 2\n c: 3\n", 2), ("a: |\n  x\n", 1), ("a: 'b\nc: d\n", 1), ("a: 1\na: 2\n", 2)];
+    let table = [
+        ("a: 1\nb\n", 2),
+        ("a: 1\n  b: 2\n c: 3\n", 2),
+        ("a: |\n  x\n", 1),
+        ("a: 'b\nc: d\n", 1),
+        ("a: 1\na: 2\n", 2),
+    ];
     for (text, line) in table {
         let fault = parse(text);
         assert!(fault.is_err() || line == 2 && text.contains("  b"), "{text:?}: {fault:?}");
