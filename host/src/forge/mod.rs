@@ -12,6 +12,7 @@ mod fault;
 mod git;
 mod graphql;
 mod guard;
+mod listing;
 mod people;
 mod portrait;
 mod rate;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::git;
 use super::guard;
+use super::listing;
 use super::reply::{Call, Outcome, Reply};
 use super::rest;
 use super::seed;
@@ -30,7 +31,7 @@ pub(crate) fn route(call: &Call) -> Option<(String, String, String)> {
     git.then(|| (owner.to_owned(), name.to_owned(), rest.to_owned()))
 }
 
-/// Checks rights and prepares the child process.
+/// Checks rights and prepares the child process. What can be answered without one is answered as a refusal is.
 pub(crate) fn prepare(
     state: &State,
     call: &Call,
@@ -48,6 +49,9 @@ pub(crate) fn prepare(
     if pushes && state.permission(call.user.as_deref(), repo) < Permission::Write {
         let login = call.user.as_deref().unwrap_or_default();
         return Err(Reply::text(403, &format!("Permission to {} denied to {login}.\n", repo.full_name())));
+    }
+    if let Some(listed) = listing::answer(&state.dir.join(format!("{key}.git")), call, rest) {
+        return Err(listed);
     }
     let mut command = git::program();
     command

@@ -230,3 +230,43 @@ fn seeded_graphs_have_the_ids_git_would_give() {
     assert_eq!((&pull["merged"], &pull["merge_commit_sha"]), (&json!(true), &json!(id("merge"))));
     assert_eq!(pull["head"]["sha"], json!(id("side")));
 }
+
+#[test]
+fn listings_are_those_of_git_itself() {
+    let stage = Stage::new(
+        r#"
+        [[repository]]
+        name = "acme/empty"
+        "#,
+    );
+    stage.git("", &["clone", "--quiet", &stage.remote("bot", "acme/tool"), "w"]);
+    stage.git("w", &["tag", "-a", "-m", "two", "v2.0.0"]);
+    stage.git("w", &["push", "--quiet", "origin", "v2.0.0"]);
+    for repository in ["acme/tool", "acme/empty"] {
+        let ways: [&[&str]; 6] = [
+            &[],
+            &["--symref"],
+            &["--heads"],
+            &["--tags"],
+            &["--heads", "--tags", "--refs"],
+            &["--symref", "HEAD", "refs/heads/le*", "v1.0.0"],
+        ];
+        for way in ways {
+            let (flags, patterns): (Vec<&str>, Vec<&str>) =
+                way.iter().partition(|word| word.starts_with('-'));
+            let remote = stage.remote("bot", repository);
+            let listed = |protocol: &str| {
+                let config = format!("protocol.version={protocol}");
+                let args =
+                    [&["-c", &config, "ls-remote"], flags.as_slice(), &["--", &remote], &patterns].concat();
+                let output = stage.git("", &args);
+                assert!(output.status.success(), "{}", text(&output));
+                String::from_utf8(output.stdout).expect("ids and names")
+            };
+            // With version 0, git's own program answers.
+            assert_eq!(listed("2"), listed("0"), "{repository} {way:?}");
+        }
+    }
+    let tags = stage.git("", &["ls-remote", "--tags", &stage.remote("bot", "acme/tool")]);
+    assert!(text(&tags).contains("refs/tags/v2.0.0^{}"), "{}", text(&tags));
+}

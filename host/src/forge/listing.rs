@@ -1,0 +1,130 @@
+//! Listings of refs in git's protocol version 2 (gitprotocol-v2(5)), answered without a program.
+//!
+//! Clients list refs all the time, and starting git for each of them is most of what a rehearsal costs. Only a client that
+//! speaks version 2 is answered here; everything else, objects above all, is git's own `http-backend`'s.
+
+use std::path::Path;
+
+use git2::{ObjectType, Repository};
+
+use super::reply::{Call, Reply};
+
+/// What the forge can do, in pkt-lines: the commands that git's `upload-pack` has with the settings of the forge.
+const CAPABILITIES: [&str; 5] = [
+    "version 2\n",
+    "agent=git/castoff-forge\n",
+    "ls-refs=unborn\n",
+    "fetch=shallow wait-for-done filter\n",
+    "object-format=sha1\n",
+];
+
+const FLUSH: &[u8] = b"0000";
+
+/// Answers a request about refs; none when it is another request.
+pub(crate) fn answer(dir: &Path, call: &Call, rest: &str) -> Option<Reply> {
+    if !call.header("git-protocol").split(':').any(|word| word == "version=2") {
+        return None;
+    }
+    let (kind, body) = match rest {
+        "info/refs" if call.query == "service=git-upload-pack" => {
+            let lines = CAPABILITIES.iter().flat_map(|line| packet(line)).chain(FLUSH.iter().copied());
+            ("application/x-git-upload-pack-advertisement", lines.collect())
+        }
+        "git-upload-pack" if call.header("content-encoding").is_empty() => {
+            let wanted = Wanted::read(&call.body)?;
+            ("application/x-git-upload-pack-result", list(dir, &wanted).ok()?)
+        }
+        _ => return None,
+    };
+    Some(Reply::bytes(200, kind, body).with("cache-control", "no-cache, max-age=0, must-revalidate"))
+}
+
+/// Arguments of the command `ls-refs`.
+#[derive(Default)]
+struct Wanted {
+    peel: bool,
+    symrefs: bool,
+    unborn: bool,
+    prefixes: Vec<String>,
+}
+
+impl Wanted {
+    /// None for other commands and for what is not understood.
+    fn read(body: &[u8]) -> Option<Self> {
+        let mut lines = packets(body)?.into_iter();
+        if lines.next()? != "command=ls-refs" {
+            return None;
+        }
+        let mut wanted = Self::default();
+        for line in lines {
+            match line {
+                "peel" => wanted.peel = true,
+                "symrefs" => wanted.symrefs = true,
+                "unborn" => wanted.unborn = true,
+                line => wanted.prefixes.extend(line.strip_prefix("ref-prefix ").map(str::to_owned)),
+            }
+        }
+        Some(wanted)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()))
+    }
+}
+
+/// Texts of the pkt-lines of a request up to its flush, without line ends; none when they are malformed.
+fn packets(mut body: &[u8]) -> Option<Vec<&str>> {
+    let mut found = Vec::new();
+    loop {
+        let (length, rest) = body.split_at_checked(4)?;
+        let length = usize::from_str_radix(std::str::from_utf8(length).ok()?, 16).ok()?;
+        match length {
+            0 => return Some(found),
+            // The delimiter before the arguments.
+            1 => body = rest,
+            _ => {
+                let (text, rest) = rest.split_at_checked(length.checked_sub(4)?)?;
+                found.push(std::str::from_utf8(text).ok()?.trim_end_matches('\n'));
+                body = rest;
+            }
+        }
+    }
+}
+
+fn packet(text: &str) -> Vec<u8> {
+    format!("{:04x}{text}", text.len() + 4).into_bytes()
+}
+
+/// `HEAD` first, then every ref by its name.
+fn list(dir: &Path, wanted: &Wanted) -> Result<Vec<u8>, git2::Error> {
+    let repository = Repository::open_bare(dir)?;
+    let mut out = Vec::new();
+    let head = repository.find_reference("HEAD")?;
+    let branch = head.symbolic_target().unwrap_or_default().unwrap_or_default();
+    if wanted.wants("HEAD") {
+        match head.resolve().ok().and_then(|reference| reference.target()) {
+            Some(id) if wanted.symrefs => {
+                out.extend(packet(&format!("{id} HEAD symref-target:{branch}\n")));
+            }
+            Some(id) => out.extend(packet(&format!("{id} HEAD\n"))),
+            None if wanted.unborn => out.extend(packet(&format!("unborn HEAD symref-target:{branch}\n"))),
+            None => {}
+        }
+    }
+    let mut lines = Vec::new();
+    for reference in repository.references()? {
+        let reference = reference?;
+        let (Ok(name), Some(id)) = (reference.name(), reference.target()) else { continue };
+        if !wanted.wants(name) {
+            continue;
+        }
+        let tag = wanted.peel && repository.find_object(id, None)?.kind() == Some(ObjectType::Tag);
+        let peeled =
+            if tag { format!(" peeled:{}", reference.peel(ObjectType::Any)?.id()) } else { String::new() };
+        lines.push((name.to_owned(), packet(&format!("{id} {name}{peeled}\n"))));
+    }
+    lines.sort();
+    out.extend(lines.into_iter().flat_map(|(_, line)| line));
+    out.extend_from_slice(FLUSH);
+    Ok(out)
+}
