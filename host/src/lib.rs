@@ -22,4 +22,5 @@ pub mod run;
 pub mod schema;
 pub mod signature;
 pub mod site;
+pub mod train;
 pub mod webhook;

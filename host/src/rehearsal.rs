@@ -24,6 +24,7 @@ use crate::journal::{Answer, Condition, Event, Question, Rule, RunState, Status,
 use crate::policy::Policy;
 use crate::policy::pattern::Glob;
 use crate::run::{RunError, Runner, Stop};
+use crate::train::{TrainRunner, Yard};
 
 /// The longest a rehearsal plays, in simulated time.
 const LONGEST: Duration = Duration::days(90);
@@ -53,6 +54,34 @@ pub struct Stage {
     approve: bool,
     /// How long an answer may take, when nobody waits here.
     hasty: Option<std::time::Duration>,
+}
+
+/// What a stage plays: one run, or several side by side.
+#[async_trait]
+pub trait Cast: Sync {
+    /// Why it cannot go on.
+    type Error: From<RunError>;
+
+    /// Goes on with every run as far as it goes; where those stopped that went on.
+    async fn advance(&self) -> Result<Vec<(Runner, Stop)>, Self::Error>;
+}
+
+#[async_trait]
+impl Cast for Runner {
+    type Error = RunError;
+
+    async fn advance(&self) -> Result<Vec<(Runner, Stop)>, RunError> {
+        Ok(vec![(self.clone(), Self::advance(self).await?)])
+    }
+}
+
+#[async_trait]
+impl<Y: Yard> Cast for TrainRunner<Y> {
+    type Error = Y::Error;
+
+    async fn advance(&self) -> Result<Vec<(Runner, Stop)>, Y::Error> {
+        Self::advance(self).await
+    }
 }
 
 /// A pause that moves the simulated clock instead of sleeping.
@@ -169,35 +198,48 @@ impl Stage {
     /// # Errors
     /// [`RehearsalError::Run`].
     pub async fn play(&self, runner: &Runner) -> Result<Stop, RehearsalError> {
+        self.play_all(runner).await?;
+        Ok(runner.stand())
+    }
+
+    /// The same for everything that a cast drives, over one forge and one clock.
+    ///
+    /// # Errors
+    /// What the cast could not do; [`RunError`] when an answer cannot be written.
+    pub async fn play_all<C: Cast>(&self, cast: &C) -> Result<(), C::Error> {
         let end = self.clock.now() + LONGEST;
         let mut last_looks = 0;
         loop {
-            let stop = runner.advance().await?;
-            if !matches!(stop.verdict, Verdict::Asks | Verdict::Waiting) {
-                return Ok(stop);
+            let stops = cast.advance().await?;
+            let halted = |(_, stop): &&(Runner, Stop)| matches!(stop.verdict, Verdict::Asks | Verdict::Waiting);
+            let halted: Vec<(&Runner, RunState, Option<DateTime<Utc>>)> =
+                stops.iter().filter(halted).map(|(runner, stop)| (runner, runner.state(), stop.next)).collect();
+            if halted.is_empty() {
+                return Ok(());
             }
-            let state = runner.state();
-            let answers = self.answers(runner, &state);
             let now = self.clock.now();
-            let (due, later): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(at, ..)| *at <= now);
-            if !due.is_empty() {
-                for (_, step, answer) in due {
-                    runner.answer(&step, answer)?;
+            let (mut answered, mut later) = (false, Vec::new());
+            for (runner, state, _) in &halted {
+                for (at, step, answer) in self.answers(runner, state) {
+                    if at <= now {
+                        runner.answer(&step, answer)?;
+                        answered = true;
+                    } else {
+                        later.push(at);
+                    }
                 }
+            }
+            if answered {
                 continue;
             }
-            let scheduled = later
-                .iter()
-                .map(|(at, ..)| *at)
-                .chain(self.forge.next_event())
-                .chain(appointed(&state))
-                .min();
-            let next = match (scheduled, stop.next) {
+            let appointed = halted.iter().filter_map(|(_, state, _)| appointed(state));
+            let scheduled = later.into_iter().chain(self.forge.next_event()).chain(appointed).min();
+            let next = match (scheduled, halted.iter().filter_map(|(.., next)| *next).min()) {
                 // Nothing can have changed before the next thing happens: looking earlier would find the same.
                 (Some(scheduled), _) => Some(scheduled),
                 // Nothing is on its way: look once more, then let the time limits of the waits run out.
                 (None, Some(poll)) if last_looks == 0 => Some(poll),
-                (None, _) => time_limit(&state),
+                (None, _) => halted.iter().filter_map(|(_, state, _)| time_limit(state)).min(),
             };
             last_looks = if scheduled.is_none() { last_looks + 1 } else { 0 };
             match next {
@@ -205,7 +247,7 @@ impl Stage {
                     self.clock.advance_to(next.max(now + Duration::seconds(1)));
                     self.forge.tick();
                 }
-                _ => return Ok(stop),
+                _ => return Ok(()),
             }
         }
     }

@@ -40,16 +40,16 @@ pub struct SourceError {
 }
 
 impl SourceError {
-    fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), span: None, hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    fn at(mut self, span: Option<Range<usize>>) -> Self {
+    pub(crate) fn at(mut self, span: Option<Range<usize>>) -> Self {
         self.span = span;
         self
     }

@@ -5,11 +5,18 @@ use schemars::{Schema, schema_for};
 use crate::journal::Record;
 use crate::policy;
 use crate::release::ReleaseFile;
+use crate::train::TrainFile;
 
 /// The release file, as TOML is read. The inputs are the plugin's: `castoff plugin inspect` shows them.
 #[must_use]
 pub fn release() -> Schema {
     titled(schema_for!(ReleaseFile), "Release file of castoff")
+}
+
+/// The train file, as TOML is read.
+#[must_use]
+pub fn train() -> Schema {
+    titled(schema_for!(TrainFile), "Train file of castoff")
 }
 
 /// The policy file, as TOML is read.

@@ -8,6 +8,7 @@
 //! <state>/runs/<run>/           journal.sqlite, release.toml, policy.toml, plans/, artefacts/, scratch/
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,9 @@ use crate::policy::{Grants, Policy, PolicyError, Scope};
 use crate::release::{ReleaseFile, SourceError};
 
 mod claim;
+mod train;
+
+pub use train::{Leaving, PreparedMember, PreparedTrain};
 
 /// Why a release file could not become a run, or a run could not be found again.
 #[derive(Debug, Error)]
@@ -93,6 +97,24 @@ pub enum SiteError {
         /// That run.
         run: String,
     },
+    /// There is no such release in a train.
+    #[error("the train {train} has no release {name:?}")]
+    NoMember {
+        /// The train.
+        train: String,
+        /// What was asked for.
+        name: String,
+        /// The releases there are.
+        known: Vec<String>,
+    },
+    /// A release of a train waits for others to be out.
+    #[error("{name} of {train} has not begun")]
+    NotBegun {
+        /// The train.
+        train: String,
+        /// The release.
+        name: String,
+    },
     /// There is no such run.
     #[error("there is no run {name:?}")]
     NoRun {
@@ -102,6 +124,20 @@ pub enum SiteError {
         known: Vec<String>,
     },
 }
+
+/// The text of a release file, and which policy it goes with.
+struct Told<'a> {
+    /// Where it is, or where the file is that tells it.
+    path: &'a Path,
+    text: &'a str,
+    /// Instead of the policy that it names.
+    policy: Option<&'a Path>,
+    /// When it names none.
+    otherwise: Option<&'a Path>,
+}
+
+/// Components by the name and the folder in which they were looked for.
+type Loaded = BTreeMap<(String, PathBuf), (Plugin, Vec<u8>)>;
 
 /// A release file, understood: everything a run needs to begin.
 pub struct Prepared {
@@ -229,32 +265,37 @@ impl Site {
     /// [`SiteError`]; nothing has happened.
     pub async fn prepare(&self, path: &Path, policy: Option<&Path>) -> Result<Prepared, SiteError> {
         let text = read_text(path)?;
+        let told = Told { path, text: &text, policy, otherwise: None };
+        self.understand(told, &mut BTreeMap::new()).await
+    }
+
+    /// The same for the text of a release file; each component is loaded once.
+    async fn understand(&self, told: Told<'_>, loaded: &mut Loaded) -> Result<Prepared, SiteError> {
+        let Told { path, text, policy, otherwise } = told;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        let wrong = |error| SiteError::Release { path: path.to_owned(), text: text.clone(), error };
-        let release = ReleaseFile::parse(&text).map_err(wrong)?;
-        let component = self.component(&release.plugin, &folder)?;
-        let plugin = self.load(&release.plugin, &component)?;
-        let policy = match (policy, &release.policy) {
-            (Some(path), _) => Some(read_policy(path)?),
-            (None, Some(path)) => Some(read_policy(&folder.join(path))?),
-            (None, None) => None,
+        let wrong = |error| SiteError::Release { path: path.to_owned(), text: text.to_owned(), error };
+        let release = ReleaseFile::parse(text).map_err(wrong)?;
+        let key = (release.plugin.clone(), folder.clone());
+        let (plugin, component) = match loaded.get(&key) {
+            Some(known) => known.clone(),
+            None => {
+                let component = self.component(&release.plugin, &folder)?;
+                let plugin = self.load(&release.plugin, &component)?;
+                loaded.entry(key).or_insert((plugin, component)).clone()
+            }
+        };
+        let named = release.policy.as_ref().map(|path| folder.join(path));
+        let policy = match policy.map(Path::to_owned).or(named).or_else(|| otherwise.map(Path::to_owned)) {
+            Some(path) => Some(read_policy(&path)?),
+            None => None,
         };
         let description = plugin.describe().await?;
         let (process, profile) = release.choose(&description).map_err(wrong)?;
         let inputs = release.checked_inputs(process).map_err(wrong)?;
         let graph = plugin.steps(&process.name, &profile, &inputs.to_string()).await?;
         check(&graph)?;
-        Ok(Prepared {
-            text: text.clone(),
-            release,
-            folder,
-            plugin,
-            component,
-            policy,
-            profile,
-            inputs,
-            graph,
-        })
+        let text = text.to_owned();
+        Ok(Prepared { text, release, folder, plugin, component, policy, profile, inputs, graph })
     }
 
     /// Creates a run: its folder, its copies of what it depends on, and its journal with the first event.
@@ -337,14 +378,17 @@ impl Site {
         }
     }
 
-    /// Finds a run by name, by an unambiguous beginning of it, or `@latest`.
+    /// Finds a run by name, by an unambiguous beginning of it, or `@latest`; a release of a train as `TRAIN/RELEASE`.
     ///
     /// # Errors
-    /// [`SiteError::NoRun`], [`SiteError::Policy`], [`SiteError::File`].
+    /// [`SiteError::NoRun`], [`SiteError::NoMember`], [`SiteError::NotBegun`], [`SiteError::Policy`], [`SiteError::File`].
     pub fn find(&self, name: &str) -> Result<Stored, SiteError> {
+        if let Some((train, member)) = name.split_once('/') {
+            return self.find_member(&self.find(train)?, member);
+        }
         let names = self.runs();
         let found = match name {
-            "@latest" => names.last().cloned(),
+            "@latest" => names.last().map(|latest| self.train_of(latest).unwrap_or_else(|| latest.clone())),
             exact if names.iter().any(|known| known == exact) => Some(exact.to_owned()),
             start => {
                 let mut matching = names.iter().filter(|known| known.starts_with(start));
@@ -355,6 +399,11 @@ impl Site {
             let known = names.into_iter().rev().take(5).collect();
             return Err(SiteError::NoRun { name: name.into(), known });
         };
+        self.stored(name)
+    }
+
+    /// A run whose name is known.
+    fn stored(&self, name: String) -> Result<Stored, SiteError> {
         let folder = self.state.join("runs").join(&name);
         let policy = folder.join("policy.toml");
         let policy = if policy.is_file() { Some(read_policy(&policy)?) } else { None };

@@ -119,6 +119,11 @@ impl From<SiteError> for CommandError {
                 };
                 Self::of(Exit::Usage, &error).hint(hint)
             }
+            SiteError::NoMember { ref known, .. } => {
+                Self::of(Exit::Usage, &error).hint(format!("it has: {}", known.join(", ")))
+            }
+            SiteError::NotBegun { ref train, .. } => Self::of(Exit::Usage, &error)
+                .hint(format!("castoff status {train} shows what it waits for")),
             error => Self::of(Exit::Usage, &error),
         }
     }

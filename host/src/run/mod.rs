@@ -206,6 +206,12 @@ impl Runner {
         Ok(())
     }
 
+    /// Where the run stands, without going on.
+    #[must_use]
+    pub fn stand(&self) -> Stop {
+        self.stop(&self.state())
+    }
+
     fn stop(&self, state: &RunState) -> Stop {
         let wanted = self.wanted(state);
         let due = state.steps().filter(|step| wanted.contains(&step.node.id)).filter_map(|step| match &step

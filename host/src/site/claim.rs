@@ -16,20 +16,21 @@ impl Site {
     /// [`SiteError::Unfinished`] with that run; otherwise as [`Site::create`].
     pub fn claim(&self, prepared: &Prepared, begin: Beginning) -> Result<(Stored, Journal), SiteError> {
         let _turn = self.turn()?;
-        match self.unfinished(prepared, begin.forge.as_deref()) {
+        let header = prepared.header(&begin);
+        match self.unfinished(&header) {
             Some(run) => Err(SiteError::Unfinished { run }),
             None => self.create(prepared, begin),
         }
     }
 
     /// The newest live run of the same release that has not ended.
-    fn unfinished(&self, prepared: &Prepared, forge: Option<&str>) -> Option<String> {
+    pub(super) fn unfinished(&self, wanted: &Header) -> Option<String> {
         let same = |header: &Header| {
             header.world == World::Live
-                && header.plugin.name == prepared.plugin.manifest().name
-                && header.process == prepared.release.process
-                && header.inputs == prepared.inputs
-                && header.forge.as_deref() == forge
+                && header.plugin.name == wanted.plugin.name
+                && header.process == wanted.process
+                && header.inputs == wanted.inputs
+                && header.forge == wanted.forge
         };
         self.runs().into_iter().rev().find(|run| {
             let journal = Journal::open_read_only(self.state.join("runs").join(run).join("journal.sqlite"));
@@ -39,7 +40,7 @@ impl Site {
     }
 
     /// Lets one process at a time look for other runs and create its own.
-    fn turn(&self) -> Result<File, SiteError> {
+    pub(super) fn turn(&self) -> Result<File, SiteError> {
         make(&self.state)?;
         let path = self.state.join("runs.lock");
         let taken = OpenOptions::new().create(true).truncate(false).write(true).open(&path);

@@ -11,6 +11,7 @@ mod conversation;
 mod fault;
 mod graphql;
 pub(crate) mod issues;
+mod junction;
 mod limits;
 mod models;
 pub(crate) mod pulls;
@@ -29,6 +30,7 @@ pub use account::{Account, Setup};
 pub use backend::{GitHubBackend, GitHubConfig};
 pub(crate) use backend::{missing_labels, same_text, segment};
 pub use conversation::{Conversations, Remark, Review, ReviewState};
+pub use junction::{Junction, UnderWay};
 
 /// Whether a pull request is open, and how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

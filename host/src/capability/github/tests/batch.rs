@@ -32,7 +32,7 @@ fn node(repository: &str, number: u64) -> Value {
 }
 
 /// Answers a query; `twist` may replace a node and add an error.
-fn answer(seen: &Seen, twist: impl Fn(&str, u64, &str) -> Option<(Value, Option<Value>)>) -> Reply {
+pub(super) fn answer(seen: &Seen, twist: impl Fn(&str, u64, &str) -> Option<(Value, Option<Value>)>) -> Reply {
     let (mut data, mut errors) = (Map::new(), Vec::new());
     for (alias, name, numbers) in asked(seen) {
         let mut pulls = Map::new();
@@ -51,7 +51,7 @@ fn answer(seen: &Seen, twist: impl Fn(&str, u64, &str) -> Option<(Value, Option<
     Reply::json(200, &reply)
 }
 
-fn size(seen: &Seen) -> usize {
+pub(super) fn size(seen: &Seen) -> usize {
     asked(seen).iter().map(|(_, _, numbers)| numbers.len()).sum()
 }
 
