@@ -3,6 +3,7 @@
 //! A [`Stage`] is a forge with a simulated clock and the back ends that talk to it; [`Stage::play`] advances a run,
 //! lets the simulated people of the world file answer, and moves time on whenever nothing else can happen.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,7 +25,12 @@ use crate::journal::{Answer, Condition, Event, Question, Rule, RunState, Status,
 use crate::policy::Policy;
 use crate::policy::pattern::Glob;
 use crate::run::{RunError, Runner, Stop};
+use crate::site::SiteError;
 use crate::train::{TrainRunner, Yard};
+
+mod yard;
+
+pub use yard::StageYard;
 
 /// The longest a rehearsal plays, in simulated time.
 const LONGEST: Duration = Duration::days(90);
@@ -41,6 +47,9 @@ pub enum RehearsalError {
     /// The run could not go on.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The run of a release of a train cannot be had.
+    #[error(transparent)]
+    Site(#[from] SiteError),
     /// The forge's address is no address.
     #[error("the embedded forge has no usable address: {0}")]
     Address(String),
@@ -175,16 +184,19 @@ impl Stage {
             git.limits = TimeLimits { list: answer * 2, fetch: answer * 4, push: answer * 4 };
             (github.timeout, http.timeout) = (answer, answer);
         }
-        let secrets = policy.map(Policy::secrets).into_iter().flatten();
-        let secrets =
-            secrets.map(|(name, _)| (name.clone(), Secret::new(format!("rehearsal-{name}")))).collect();
         Ok(Capabilities {
             git: Arc::new(GitBackend::new(git)?),
             github: Arc::new(GitHubBackend::new(github)?),
             http: Arc::new(HttpBackend::new(http)?),
             artefacts: Arc::new(artefacts),
-            secrets: Arc::new(secrets),
+            secrets: Arc::new(Self::secrets(policy)),
         })
+    }
+
+    /// Values that mean nothing for the secrets of a policy.
+    fn secrets(policy: Option<&Policy>) -> BTreeMap<String, Secret> {
+        let secrets = policy.map(Policy::secrets).into_iter().flatten();
+        secrets.map(|(name, _)| (name.clone(), Secret::new(format!("rehearsal-{name}")))).collect()
     }
 
     fn url(&self) -> Result<Url, RehearsalError> {
@@ -211,9 +223,13 @@ impl Stage {
         let mut last_looks = 0;
         loop {
             let stops = cast.advance().await?;
-            let halted = |(_, stop): &&(Runner, Stop)| matches!(stop.verdict, Verdict::Asks | Verdict::Waiting);
-            let halted: Vec<(&Runner, RunState, Option<DateTime<Utc>>)> =
-                stops.iter().filter(halted).map(|(runner, stop)| (runner, runner.state(), stop.next)).collect();
+            let halted =
+                |(_, stop): &&(Runner, Stop)| matches!(stop.verdict, Verdict::Asks | Verdict::Waiting);
+            let halted: Vec<(&Runner, RunState, Option<DateTime<Utc>>)> = stops
+                .iter()
+                .filter(halted)
+                .map(|(runner, stop)| (runner, runner.state(), stop.next))
+                .collect();
             if halted.is_empty() {
                 return Ok(());
             }

@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn what_the_repository_holds_is_valid() {
-        for (name, schema) in [("release", release()), ("policy", policy())] {
+        for (name, schema) in [("release", release()), ("policy", policy()), ("train", train())] {
             let validator = validator(&schema);
             for path in files(name) {
                 let value = toml(&std::fs::read_to_string(&path).unwrap());

@@ -5,13 +5,16 @@ use castoff::journal::{Event, RunState};
 use super::args::AbortArgs;
 use super::error::CommandError;
 use super::exit::Exit;
-use super::{App, Done, person, text};
+use super::{App, Done, person, text, train};
 
 pub(super) fn run(app: &App, args: AbortArgs) -> Done {
     if args.reason.trim().is_empty() {
         return Err(CommandError::usage("an aborted run needs a reason"));
     }
     let (stored, _, state) = app.look(&args.run)?;
+    if castoff::train::is_train(state.header()) {
+        return train::abort(app, args, &stored, &state);
+    }
     let by = person(args.person, &state);
     let state = app.decide(&stored, Event::Aborted { reason: args.reason, by })?;
     let left = left_behind(&state);
@@ -28,7 +31,7 @@ pub(super) fn run(app: &App, args: AbortArgs) -> Done {
 }
 
 /// Effects that happened, and those of which nobody knows.
-fn left_behind(state: &RunState) -> Vec<String> {
+pub(super) fn left_behind(state: &RunState) -> Vec<String> {
     let effects = state.steps().flat_map(|step| step.effects.iter().map(move |effect| (step, effect)));
     let lines = effects.filter_map(|(step, effect)| {
         let mark = match (effect.happened(), effect.is_settled()) {

@@ -17,10 +17,15 @@ use super::args::ApproveArgs;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::time::SystemClock;
-use super::{App, Done, ballot, event, next, person, text};
+use super::{App, Done, ballot, event, next, person, text, train};
 
 pub(super) fn run(app: &App, args: ApproveArgs) -> Done {
-    let (stored, journal, state) = app.look(&args.run)?;
+    let (stored, journal, state) = match app.look(&args.run)? {
+        (_, _, state) if castoff::train::is_train(state.header()) => {
+            app.look(&train::asking(app, &state)?)?
+        }
+        found => found,
+    };
     let (step, question) = open_question(&state, args.step.as_deref())?;
     if let Some(file) = &args.write_request {
         return ballot::write(app, &journal, &state, step, file);

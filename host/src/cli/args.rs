@@ -61,13 +61,13 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
 }
 
-/// Runs a release against a forge inside this program: no token, no network, nothing outside is touched
+/// Runs a release or a train against a forge inside this program: no token, no network, nothing outside is touched
 ///
 /// The world file says what exists, and what people and robots will do. Simulated time passes at once. Without a policy
 /// the plugin may do all that it asks.
 #[derive(Debug, Args)]
 pub(crate) struct RehearseArgs {
-    /// The release file
+    /// The release file or train file
     pub(crate) file: PathBuf,
     /// The world, instead of the one the release file names
     #[arg(long, value_name = "FILE")]
@@ -98,7 +98,7 @@ pub(crate) struct RehearseArgs {
 /// one is made from the run. Exit code 0: nothing to do; 12: changes.
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
-    /// The release file; or a run that has begun, to plan what is left of it
+    /// The release file or train file; or a run that has begun, to plan what is left of it
     #[arg(value_name = "FILE|RUN")]
     pub(crate) target: String,
     #[command(flatten)]
@@ -114,13 +114,13 @@ pub(crate) struct PlanArgs {
     pub(crate) json: bool,
 }
 
-/// Runs a release in the world
+/// Runs a release in the world, or a train of several side by side
 ///
 /// Prints the name of the run, then goes as far as it can. A run that has to wait for somebody parks: the exit code says
 /// so, no process stays, and `castoff resume` goes on. Needs a policy; without one it prints one to start from.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The release file
+    /// The release file or train file
     pub(crate) file: PathBuf,
     /// Do only what this plan shows: its digest, at least eight digits of it, or its file
     #[arg(long, value_name = "DIGEST", conflicts_with_all = ["confirm", "name"])]
@@ -165,9 +165,9 @@ pub(crate) struct DrivingArgs {
     /// Stay and look again when what is waited for may have happened
     #[arg(long)]
     pub(crate) watch: bool,
-    /// Confirm the steps that cannot be undone, by the version that is released
+    /// Confirm the steps that cannot be undone, by the version that is released; in a train by RELEASE=VERSION, more than once
     #[arg(long, value_name = "VERSION")]
-    pub(crate) confirm: Option<String>,
+    pub(crate) confirm: Vec<String>,
     /// Only this step and what it needs; may be given more than once
     #[arg(long, value_name = "STEP")]
     pub(crate) only: Vec<String>,
@@ -182,7 +182,7 @@ pub(crate) struct DrivingArgs {
 /// Shows where a run stands: what is done, what waits on whom since when, what failed and what to do
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// The run: its name, the beginning of it, or @latest
+    /// The run: its name, the beginning of it, or @latest; a release of a train as TRAIN/RELEASE
     #[arg(default_value = "@latest")]
     pub(crate) run: String,
     /// List all runs instead
@@ -199,7 +199,7 @@ pub(crate) struct StatusArgs {
 /// Prints the journal of a run
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
-    /// The run: its name, the beginning of it, or @latest
+    /// The run: its name, the beginning of it, or @latest; a release of a train as TRAIN/RELEASE
     #[arg(default_value = "@latest")]
     pub(crate) run: String,
     /// Print every event as one line of JSON
@@ -213,7 +213,7 @@ pub(crate) struct LogArgs {
 /// Nothing that was done is done twice.
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
-    /// The run: its name, the beginning of it, or @latest
+    /// The run: its name, the beginning of it, or @latest; a release of a train as TRAIN/RELEASE
     #[arg(default_value = "@latest")]
     pub(crate) run: String,
     /// What became of effects nobody can look up
@@ -249,7 +249,7 @@ pub(crate) enum Assume {
 /// Answers the question of a step: approves, chooses, edits
 #[derive(Debug, Args)]
 pub(crate) struct ApproveArgs {
-    /// The run: its name, the beginning of it, or @latest
+    /// The run: its name, the beginning of it, or @latest; a release of a train as TRAIN/RELEASE
     pub(crate) run: String,
     /// The step [default: the one that asks]
     pub(crate) step: Option<String>,
@@ -282,7 +282,7 @@ pub(crate) struct ApproveArgs {
 /// Sends a step back to its beginning; `castoff resume` then starts it
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
-    /// The run: its name, the beginning of it, or @latest
+    /// The run: its name, the beginning of it, or @latest; a release of a train as TRAIN/RELEASE
     pub(crate) run: String,
     /// The step
     pub(crate) step: String,
@@ -294,7 +294,7 @@ pub(crate) struct RetryArgs {
 /// Declares a step not needed, for a reason that is kept
 #[derive(Debug, Args)]
 pub(crate) struct SkipArgs {
-    /// The run: its name, the beginning of it, or @latest
+    /// The run: its name, the beginning of it, or @latest; a release of a train as TRAIN/RELEASE
     pub(crate) run: String,
     /// The step
     pub(crate) step: String,
@@ -309,7 +309,7 @@ pub(crate) struct SkipArgs {
 /// Ends a run for good and lists what it leaves in the world
 #[derive(Debug, Args)]
 pub(crate) struct AbortArgs {
-    /// The run: its name, the beginning of it, or @latest
+    /// The run: its name, the beginning of it, or @latest; a release of a train as TRAIN/RELEASE
     pub(crate) run: String,
     /// Why
     #[arg(long)]
@@ -326,7 +326,7 @@ pub(crate) struct AbortArgs {
 /// is what the hash covers. A journal that goes on after it was signed still has that signature, over its first events.
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
-    /// The run: its name, the beginning of it, or @latest
+    /// The run: its name, the beginning of it, or @latest; a release of a train as TRAIN/RELEASE
     #[arg(default_value = "@latest")]
     pub(crate) run: String,
     /// Check this export instead of a run
@@ -361,7 +361,7 @@ pub(crate) struct AuditArgs {
 /// tag has to stand exactly where it was put.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The run: its name, the beginning of it, or @latest
+    /// The run: its name, the beginning of it, or @latest; a release of a train as TRAIN/RELEASE
     #[arg(default_value = "@latest")]
     pub(crate) run: String,
     /// Print what was found as one line of JSON
@@ -399,6 +399,8 @@ pub(crate) struct SchemaArgs {
 pub(crate) enum SchemaOf {
     /// The release file, as TOML is read
     Release,
+    /// The train file, as TOML is read
+    Train,
     /// The policy file, as TOML is read
     Policy,
     /// A line of `log --json` and `run --json`, and `record` of an export with its number

@@ -6,7 +6,7 @@ use std::time::Duration;
 use castoff::capability::wire::Sleep;
 use castoff::clock::Clock;
 use castoff::engine::{Limits, Plugin};
-use castoff::gate::CallLimits;
+use castoff::gate::{CallLimits, Capabilities, Watcher};
 use castoff::journal::{Event, Journal, JournalError, RunState, Status, Verdict};
 use castoff::plan::Held;
 use castoff::policy::Policy;
@@ -103,13 +103,7 @@ impl Drive<'_> {
 
     /// The journal again after a pause; somebody may be writing an answer into it just then.
     async fn reopen(&self) -> Result<Journal, CommandError> {
-        for _ in 0..PATIENCE {
-            match self.stored.journal() {
-                Err(JournalError::Held { .. }) => tokio::time::sleep(Duration::from_secs(1)).await,
-                opened => return Ok(opened?),
-            }
-        }
-        Ok(self.stored.journal()?)
+        reopen(self.stored).await
     }
 
     async fn once(
@@ -120,34 +114,10 @@ impl Drive<'_> {
         look: bool,
         patience: &Patience,
     ) -> Result<(Stop, RunState), CommandError> {
-        let header = journal.state()?.header().clone();
-        let policy = self.stored.policy.clone();
-        let limits = call_limits(policy.as_deref());
-        let approval = policy.as_deref().map(|policy| policy.approval().clone()).unwrap_or_default();
-        let ledger = Ledger::new(Arc::new(journal), Arc::new(SystemClock), screen.clone())?;
-        let runner = Runner::new(RunnerParts {
-            ledger,
-            plugin: self.plugin.clone(),
-            grants: grants(&self.plugin, policy, &header),
-            world: world.capabilities.clone(),
-            pause: Arc::new(Sleep),
-            limits,
-            scratch: self.stored.scratch(),
-            parallel: usize::from(self.args.parallel),
-            only: self.args.only.clone(),
-        })
-        .approving(approval)
-        .patient(patience.clone());
-        let runner = if look { runner.looking() } else { runner };
-        let runner = match runner.state().plan() {
-            Some(digest) => {
-                let (plan, ledger) = (self.stored.plan(digest)?, runner.ledger().clone());
-                runner.held(Arc::new(Held::new(plan, ledger, world.capabilities.clone())))
-            }
-            None => runner,
-        };
+        let parts = Parts { stored: self.stored, plugin: &self.plugin, args: self.args, look };
+        let runner = parts.runner(journal, world.capabilities.clone(), screen.clone(), patience)?;
         runner.revive(&self.by)?;
-        self.hear(&runner, world).await?;
+        hear(&self.app.ui, &runner, world).await?;
         loop {
             let stop = runner.advance().await;
             if stop.is_err() {
@@ -171,12 +141,13 @@ impl Drive<'_> {
         for step in &steps {
             self.app.ui.say(&format!("{} cannot be undone: {}", step.id, line(&step.title)));
         }
-        let typed = match &self.args.confirm {
-            Some(typed) => typed.clone(),
-            None if self.app.ui.is_interactive() && !self.args.json => {
+        let typed = match self.args.confirm.as_slice() {
+            [typed] => typed.clone(),
+            [] if self.app.ui.is_interactive() && !self.args.json => {
                 ask(&format!("type {} to go on, nothing to stop here", line(version)))?
             }
-            None => return Ok(false),
+            [] => return Ok(false),
+            _ => return Err(CommandError::usage("one release is confirmed by one version")),
         };
         if typed.is_empty() {
             return Ok(false);
@@ -192,19 +163,6 @@ impl Drive<'_> {
         Ok(true)
     }
 
-    /// Takes the answers that people gave on GitHub.
-    async fn hear(&self, runner: &Runner, world: &LiveWorld) -> Result<(), CommandError> {
-        let ui = &self.app.ui;
-        let heard = runner.hear(&*world.github).await?;
-        for Ignored { url, by, why } in &heard.ignored {
-            ui.say(&text::line(&format!("not counted: {url} by {by}: {why}")));
-        }
-        for place in &heard.unread {
-            ui.say(&text::line(&format!("warning: answers cannot be read at {place}")));
-        }
-        Ok(())
-    }
-
     fn end(&self, screen: &Screen, world: &LiveWorld, state: &RunState, stop: Stop) -> Exit {
         let ui = &self.app.ui;
         summary(ui, screen, state, world.requests());
@@ -216,6 +174,76 @@ impl Drive<'_> {
         }
         ui.next(&next::command(state));
         Exit::of_run(state)
+    }
+}
+
+/// The journal of a run after a pause; somebody may be writing an answer into it just then.
+pub(crate) async fn reopen(stored: &Stored) -> Result<Journal, CommandError> {
+    for _ in 0..PATIENCE {
+        match stored.journal() {
+            Err(JournalError::Held { .. }) => tokio::time::sleep(Duration::from_secs(1)).await,
+            opened => return Ok(opened?),
+        }
+    }
+    Ok(stored.journal()?)
+}
+
+/// Takes the answers that people gave on GitHub.
+pub(crate) async fn hear(ui: &Ui, runner: &Runner, world: &LiveWorld) -> Result<(), CommandError> {
+    let heard = runner.hear(&*world.github).await?;
+    for Ignored { url, by, why } in &heard.ignored {
+        ui.say(&text::line(&format!("not counted: {url} by {by}: {why}")));
+    }
+    for place in &heard.unread {
+        ui.say(&text::line(&format!("warning: answers cannot be read at {place}")));
+    }
+    Ok(())
+}
+
+/// What the runner of a live run is made from.
+pub(crate) struct Parts<'a> {
+    pub(crate) stored: &'a Stored,
+    pub(crate) plugin: &'a Plugin,
+    pub(crate) args: &'a DrivingArgs,
+    /// Whether everything that is waited for is looked at, at once.
+    pub(crate) look: bool,
+}
+
+impl Parts<'_> {
+    /// The runner, held to the run's plan when it has one.
+    pub(crate) fn runner(
+        &self,
+        journal: Journal,
+        world: Capabilities,
+        watcher: Arc<dyn Watcher>,
+        patience: &Patience,
+    ) -> Result<Runner, CommandError> {
+        let header = journal.state()?.header().clone();
+        let policy = self.stored.policy.clone();
+        let limits = call_limits(policy.as_deref());
+        let approval = policy.as_deref().map(|policy| policy.approval().clone()).unwrap_or_default();
+        let ledger = Ledger::new(Arc::new(journal), Arc::new(SystemClock), watcher)?;
+        let runner = Runner::new(RunnerParts {
+            ledger,
+            plugin: self.plugin.clone(),
+            grants: grants(self.plugin, policy, &header),
+            world: world.clone(),
+            pause: Arc::new(Sleep),
+            limits,
+            scratch: self.stored.scratch(),
+            parallel: usize::from(self.args.parallel),
+            only: self.args.only.clone(),
+        })
+        .approving(approval)
+        .patient(patience.clone());
+        let runner = if self.look { runner.looking() } else { runner };
+        Ok(match runner.state().plan() {
+            Some(digest) => {
+                let (plan, ledger) = (self.stored.plan(digest)?, runner.ledger().clone());
+                runner.held(Arc::new(Held::new(plan, ledger, world)))
+            }
+            None => runner,
+        })
     }
 }
 
@@ -237,7 +265,7 @@ pub(crate) fn summary(ui: &Ui, screen: &Screen, state: &RunState, requests: u64)
 }
 
 /// Pages of what is waited for.
-fn waited_pages(state: &RunState) -> Vec<String> {
+pub(crate) fn waited_pages(state: &RunState) -> Vec<String> {
     let pages = state.steps().filter_map(|step| match &step.status {
         Status::Waiting { wait } => {
             let url = wait.url.as_ref()?;

@@ -122,8 +122,9 @@ impl From<SiteError> for CommandError {
             SiteError::NoMember { ref known, .. } => {
                 Self::of(Exit::Usage, &error).hint(format!("it has: {}", known.join(", ")))
             }
-            SiteError::NotBegun { ref train, .. } => Self::of(Exit::Usage, &error)
-                .hint(format!("castoff status {train} shows what it waits for")),
+            SiteError::NotBegun { ref train, .. } => {
+                Self::of(Exit::Usage, &error).hint(format!("castoff status {train} shows what it waits for"))
+            }
             error => Self::of(Exit::Usage, &error),
         }
     }

@@ -4,10 +4,13 @@ use castoff::journal::Record;
 
 use super::args::LogArgs;
 use super::exit::Exit;
-use super::{App, Done, event, next, time};
+use super::{App, Done, event, next, time, train};
 
 pub(super) fn run(app: &App, args: &LogArgs) -> Done {
-    let (_, journal, state) = app.look(&args.run)?;
+    let (stored, journal, state) = app.look(&args.run)?;
+    if castoff::train::is_train(state.header()) {
+        return train::log(app, args, &stored, &state);
+    }
     let records = journal.events()?;
     for record in &records {
         if args.json {
@@ -26,7 +29,7 @@ pub(super) fn run(app: &App, args: &LogArgs) -> Done {
     Ok(Exit::Done)
 }
 
-fn line(record: &Record) -> String {
+pub(super) fn line(record: &Record) -> String {
     let step = record.event.step().unwrap_or_default();
     let line = format!(
         "{:>4}  {}  {:<11} {:<20} {}",

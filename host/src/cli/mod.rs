@@ -4,6 +4,7 @@
 //! - one file a command; `drive` is what `run` and `resume` share.
 //! - `ui`: everything that is printed goes through here: data to standard output, all else to standard error.
 //! - `planned`: holding a run to a plan, and saying why it cannot be.
+//! - `train`: the same commands for several releases side by side.
 //! - `watch`, `event`, `text`: a run as it happens, an event as a line, texts made harmless.
 //! - `instance`, `world`: which GitHub a live run acts on, and everything it acts through.
 //! - `error`, `exit`: what went wrong, and the number the shell sees.
@@ -39,6 +40,7 @@ mod starter;
 mod status;
 mod text;
 mod time;
+mod train;
 mod ui;
 mod verify;
 mod watch;
@@ -46,6 +48,7 @@ mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use castoff::engine::{Engine, EngineConfig, Limits};
@@ -76,7 +79,7 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let ui = Ui::new(cli.global.color, environment.no_color());
-    let app = App { environment, ui, state: cli.global.state.clone() };
+    let app = App { environment, ui, state: cli.global.state.clone(), written: Arc::default() };
     let done = app.start_log().and_then(|()| app.block_on(cli.command));
     match done {
         Ok(exit) => exit.into(),
@@ -95,6 +98,8 @@ pub(crate) struct App {
     ui: Ui,
     /// `--state`.
     state: Option<PathBuf>,
+    /// Events that this process wrote: see [`App::armed`].
+    written: Arc<AtomicU64>,
 }
 
 impl App {
@@ -166,11 +171,11 @@ impl App {
         Ok((stored, journal, state))
     }
 
-    /// Arms the kill that tests inject: the process is killed after its n-th event, as by `kill -9`. `written` of them
-    /// are in the journal already.
+    /// Arms the kill that tests inject: the process is killed after its n-th event in whatever journals, as by `kill -9`.
+    /// `written` of them are in this one already.
     fn armed(&self, journal: Journal, written: u64) -> Journal {
         let Some(last) = self.environment.crash_after() else { return journal };
-        let count = AtomicU64::new(written);
+        let count = self.written.clone();
         let die = move |number: u64| {
             if number >= last {
                 let _ =
@@ -179,7 +184,7 @@ impl App {
                 std::process::abort();
             }
         };
-        die(written);
+        die(count.fetch_add(written, Ordering::SeqCst) + written);
         journal.with_hook(Box::new(move |_| die(count.fetch_add(1, Ordering::SeqCst) + 1)))
     }
 

@@ -26,10 +26,13 @@ use super::run::Start;
 use super::time::SystemClock;
 use super::ui::Paint;
 use super::world::{self, LiveWorld};
-use super::{App, Done, text};
+use super::{App, Done, text, train};
 
 pub(super) async fn run(app: &App, args: PlanArgs) -> Done {
     let file = Path::new(&args.target);
+    if train::is_file(file) {
+        return train::plan(app, &args).await;
+    }
     let (plan, next) = if file.is_file() {
         let start = Start::read(app, file, &args.start).await?;
         let plan = of_release(app, &start, start.beginning()).await?;
@@ -140,6 +143,7 @@ pub(super) async fn of_release(app: &App, start: &Start, mut begin: Beginning) -
 async fn of_run(app: &App, name: &str) -> Result<Plan, CommandError> {
     let (stored, journal, state) = app.look(name)?;
     let header = state.header();
+    train::only_release(&state, "plan")?;
     if header.world == World::Rehearsal {
         return Err(CommandError::usage("a rehearsal has ended with its forge: there is nothing to plan"));
     }

@@ -10,7 +10,7 @@ use castoff::rehearsal::{RehearsalError, Stage};
 use castoff::run::{Ledger, Runner, RunnerParts};
 use castoff::site::{Beginning, Prepared, Stored, grants, run_name};
 
-use super::args::RehearseArgs;
+use super::args::{IdentityArgs, RehearseArgs};
 use super::drive::{call_limits, engine_limits, summary};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -18,13 +18,16 @@ use super::forge::read_world;
 use super::run::{announce, given_identity};
 use super::time::SystemClock;
 use super::watch::Screen;
-use super::{App, Done};
+use super::{App, Done, train};
 
 pub(super) async fn run(app: &App, args: RehearseArgs) -> Done {
+    if train::is_file(&args.file) {
+        return train::rehearse(app, args).await;
+    }
     let site = app.site()?;
     let prepared = site.prepare(&args.file, args.policy.as_deref()).await?;
     let world = read_world(&world_path(&prepared, &args)?)?;
-    let identity = identity(&prepared, &world, &args)?;
+    let identity = rehearser(&prepared, &world, &args.identity)?;
     let salt = format!("{} {}", std::process::id(), SystemClock.now().to_rfc3339());
     let pinned = world.now.unwrap_or_else(|| SystemClock.now());
     let begin = Beginning {
@@ -100,11 +103,11 @@ async fn play(
     Ok(state)
 }
 
-fn forge_folder(stored: &Stored) -> PathBuf {
+pub(super) fn forge_folder(stored: &Stored) -> PathBuf {
     stored.folder.join("forge")
 }
 
-fn git_folder(stored: &Stored) -> PathBuf {
+pub(super) fn git_folder(stored: &Stored) -> PathBuf {
     stored.folder.join("git")
 }
 
@@ -119,12 +122,12 @@ fn world_path(prepared: &Prepared, args: &RehearseArgs) -> Result<PathBuf, Comma
 }
 
 /// Who rehearses: as given, as the policy says, or as the world's own user.
-fn identity(
+pub(super) fn rehearser(
     prepared: &Prepared,
     world: &forge::World,
-    args: &RehearseArgs,
+    args: &IdentityArgs,
 ) -> Result<Identity, CommandError> {
-    if let Some(identity) = given_identity(prepared, prepared.policy.as_deref(), &args.identity)? {
+    if let Some(identity) = given_identity(prepared, prepared.policy.as_deref(), args)? {
         return Ok(identity);
     }
     let login = world.user.clone().unwrap_or_else(|| "rehearsal".to_owned());
@@ -141,6 +144,7 @@ impl From<RehearsalError> for CommandError {
             RehearsalError::Run(error) => Self::from(error),
             RehearsalError::Capability(error) => Self::from(error),
             RehearsalError::Forge(error) => Self::from(error),
+            RehearsalError::Site(error) => Self::from(error),
             RehearsalError::Address(_) => Self::internal(error.to_string()),
         }
     }

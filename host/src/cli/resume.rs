@@ -15,7 +15,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::run::need_token;
 use super::time::SystemClock;
-use super::{App, Done, next, person, planned, text};
+use super::{App, Done, next, person, planned, text, train};
 
 pub(super) async fn run(app: &App, args: ResumeArgs) -> Done {
     let stored = app.site()?.find(&args.run)?;
@@ -24,6 +24,10 @@ pub(super) async fn run(app: &App, args: ResumeArgs) -> Done {
     if state.header().world == World::Rehearsal {
         return Err(CommandError::usage("a rehearsal cannot be resumed: its forge ended with it")
             .hint("rehearse the release file again"));
+    }
+    if castoff::train::is_train(state.header()) {
+        let webhooks = listen(app, &args).await?;
+        return train::resume(app, args, &stored, journal, webhooks).await;
     }
     let by = person(args.person.clone(), &state);
     if let Some(assume) = args.assume {

@@ -15,7 +15,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::instance::Instance;
 use super::time::SystemClock;
-use super::{App, Done, planned, starter, text, world};
+use super::{App, Done, planned, starter, text, train, world};
 
 /// A release that can begin in the world.
 pub(super) struct Start {
@@ -63,6 +63,9 @@ impl Start {
 }
 
 pub(super) async fn run(app: &App, args: RunArgs) -> Done {
+    if train::is_file(&args.file) {
+        return train::run(app, args).await;
+    }
     let start = Start::read(app, &args.file, &args.start).await?;
     need_token(app, &start.prepared.plugin.manifest().name, &start.policy)?;
     warn(app, &start.prepared, &start.policy);
@@ -105,7 +108,7 @@ pub(super) fn announce(app: &App, title: &str, journal: &Journal, json: bool) ->
 }
 
 /// Without a policy nothing is allowed: prints one to start from.
-fn refuse(app: &App, prepared: &Prepared, file: &Path) -> CommandError {
+pub(super) fn refuse(app: &App, prepared: &Prepared, file: &Path) -> CommandError {
     app.ui.data(starter::policy(prepared.plugin.manifest(), prepared.plugin.digest()).trim_end());
     let command = PathBuf::from(file);
     CommandError::new(Exit::Denied, "a run in the world needs a policy, and the release file names none")
@@ -116,7 +119,11 @@ fn refuse(app: &App, prepared: &Prepared, file: &Path) -> CommandError {
         ))
 }
 
-fn identity(prepared: &Prepared, policy: &Policy, args: &IdentityArgs) -> Result<Identity, CommandError> {
+pub(super) fn identity(
+    prepared: &Prepared,
+    policy: &Policy,
+    args: &IdentityArgs,
+) -> Result<Identity, CommandError> {
     given_identity(prepared, Some(policy), args)?.ok_or_else(|| {
         CommandError::usage("nobody is named as author of what the run writes")
             .hint("add as = { name = \"…\", email = \"…\" } to the grant in the policy")
@@ -163,7 +170,7 @@ pub(super) fn need_token(app: &App, plugin: &str, policy: &Policy) -> Result<(),
 }
 
 /// What in the policy does not do what it says.
-fn warn(app: &App, prepared: &Prepared, policy: &Policy) {
+pub(super) fn warn(app: &App, prepared: &Prepared, policy: &Policy) {
     for warning in policy.check(prepared.plugin.manifest(), prepared.plugin.digest()) {
         app.ui.say(&format!("warning: {}:{}: {}", policy.file(), warning.line, text::line(&warning.message)));
     }

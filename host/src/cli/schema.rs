@@ -10,6 +10,7 @@ use super::{App, Done};
 pub(super) fn run(app: &App, args: &SchemaArgs) -> Done {
     let schema = match args.of {
         SchemaOf::Release => schema::release(),
+        SchemaOf::Train => schema::train(),
         SchemaOf::Policy => schema::policy(),
         SchemaOf::Event => schema::event(),
     };

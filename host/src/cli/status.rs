@@ -11,13 +11,16 @@ use super::exit::Exit;
 use super::next::{self, Timing};
 use super::time::{self, SystemClock};
 use super::ui::Paint;
-use super::{App, Done, approve, event, text};
+use super::{App, Done, approve, event, text, train};
 
 pub(super) fn run(app: &App, args: &StatusArgs) -> Done {
     if args.all {
         return list(app, args.json);
     }
     let (stored, journal, state) = app.look(&args.run)?;
+    if castoff::train::is_train(state.header()) {
+        return train::status(app, args, state);
+    }
     let timing = Timing::of(&journal.events()?);
     if args.json {
         app.ui.json(&as_json(&stored, &state, &timing))?;
@@ -96,7 +99,7 @@ fn row(paint: Paint, step: &StepState, timing: &Timing, width: usize) -> String 
 }
 
 /// What a step that is not simply done or pending has to say.
-fn details(state: &RunState, step: &StepState, timing: &Timing) -> Vec<String> {
+pub(super) fn details(state: &RunState, step: &StepState, timing: &Timing) -> Vec<String> {
     let run = &state.header().run;
     let id = &step.node.id;
     let since = |at: chrono::DateTime<chrono::Utc>| {

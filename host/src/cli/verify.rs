@@ -11,11 +11,12 @@ use super::exit::Exit;
 use super::instance::Instance;
 use super::ui::Paint;
 use super::world::LiveWorld;
-use super::{App, Done, text};
+use super::{App, Done, text, train};
 
 pub(super) async fn run(app: &App, args: &VerifyArgs) -> Done {
     let (stored, _, state) = app.look(&args.run)?;
     let header = state.header();
+    train::only_release(&state, "verify")?;
     if header.world == World::Rehearsal && header.forge.is_none() {
         return Err(CommandError::usage("a rehearsal cannot be verified: its forge ended with it")
             .hint(format!("castoff audit {} checks what it wrote down", header.run)));

@@ -1,7 +1,7 @@
 //! A run as it happens: a live tree on a terminal, plain lines elsewhere, one line of JSON an event on demand.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use castoff::gate::Watcher;
@@ -25,8 +25,8 @@ struct Inner {
     titles: BTreeMap<String, String>,
     /// When running steps began, as the person at the screen lives it: a rehearsal has a clock of its own.
     started: BTreeMap<String, Instant>,
-    /// Summaries of announced effects by the number of the event.
-    intents: BTreeMap<u64, String>,
+    /// Summaries of announced effects by step and number of the event.
+    intents: BTreeMap<(String, u64), String>,
     /// What was last said of a waiting step: repeated looks are not worth a line.
     waits: BTreeMap<String, String>,
     counts: Counts,
@@ -65,12 +65,18 @@ impl Screen {
 
     /// Tells the screen what the steps are called.
     pub(crate) fn learn(&self, state: &RunState) {
+        self.learn_as("", state);
+    }
+
+    /// The same for steps that are shown with something before their names.
+    fn learn_as(&self, before: &str, state: &RunState) {
         let mut inner = self.inner();
         for step in state.steps() {
-            inner.titles.insert(step.node.id.clone(), text::line(&step.node.title));
+            let id = format!("{before}{}", step.node.id);
             if let Status::Waiting { wait } = &step.status {
-                inner.waits.insert(step.node.id.clone(), event::waits(wait));
+                inner.waits.insert(id.clone(), event::waits(wait));
             }
+            inner.titles.insert(id, text::line(&step.node.title));
         }
     }
 
@@ -166,8 +172,9 @@ impl Screen {
         tree.running.insert(step.to_owned(), bar);
     }
 
-    fn effect(&self, inner: &mut Inner, intent: u64, result: &EffectResult) {
-        let summary = inner.intents.remove(&intent).unwrap_or_else(|| format!("effect {intent}"));
+    fn effect(&self, inner: &mut Inner, step: &str, intent: u64, result: &EffectResult) {
+        let summary =
+            inner.intents.remove(&(step.to_owned(), intent)).unwrap_or_else(|| format!("effect {intent}"));
         let line = match result {
             EffectResult::Done { .. } => {
                 inner.counts.performed += 1;
@@ -194,11 +201,11 @@ impl Screen {
                 if let Some(bar) = inner.tree.as_ref().and_then(|tree| tree.running.get(step)) {
                     bar.set_message(summary.clone());
                 }
-                inner.intents.insert(record.seq, summary);
+                inner.intents.insert((step.clone(), record.seq), summary);
                 None
             }
-            Event::Outcome { intent, result, .. } => {
-                self.effect(inner, *intent, result);
+            Event::Outcome { step, intent, result } => {
+                self.effect(inner, step, *intent, result);
                 None
             }
             Event::Denied { .. } => {
@@ -229,6 +236,60 @@ impl Screen {
         if let Some(status) = halted {
             self.halt(inner, record, &status);
         }
+    }
+}
+
+/// The part of a screen that shows one release of a train: its steps are named after it.
+pub(crate) struct Part {
+    screen: Arc<Screen>,
+    member: String,
+    run: String,
+}
+
+impl Part {
+    /// The part of a member with this run.
+    pub(crate) fn of(screen: &Arc<Screen>, member: &str, run: &str) -> Self {
+        Self { screen: screen.clone(), member: member.to_owned(), run: run.to_owned() }
+    }
+
+    /// Tells the screen what the steps are called.
+    pub(crate) fn learn(&self, state: &RunState) {
+        self.screen.learn_as(&self.named(""), state);
+    }
+
+    fn named(&self, step: &str) -> String {
+        format!("{}/{step}", self.member)
+    }
+
+    /// The record as it is shown: its step named after the member.
+    fn shown(&self, record: &Record) -> Option<Record> {
+        let step = record.event.step()?;
+        let mut event = serde_json::to_value(&record.event).ok()?;
+        event["step"] = self.named(step).into();
+        Some(Record { seq: record.seq, time: record.time, event: serde_json::from_value(event).ok()? })
+    }
+}
+
+impl Watcher for Part {
+    fn recorded(&self, record: &Record) {
+        if self.screen.json
+            && let Ok(serde_json::Value::Object(mut line)) = serde_json::to_value(record)
+        {
+            line.insert("run".into(), self.run.clone().into());
+            // As for the screen: an event can be written as JSON.
+            let _ = self.screen.ui.json(&line);
+        }
+        if let Some(shown) = self.shown(record) {
+            self.screen.show(&mut self.screen.inner(), &shown);
+        }
+    }
+
+    fn said(&self, step: &str, level: Level, text: &str) {
+        self.screen.said(&self.named(step), level, text);
+    }
+
+    fn progress(&self, step: &str, done: u32, total: u32, what: &str) {
+        self.screen.progress(&self.named(step), done, total, what);
     }
 }
 

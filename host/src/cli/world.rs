@@ -31,6 +31,24 @@ pub(crate) struct LiveWorld {
 }
 
 impl LiveWorld {
+    /// The world of a release of a train whose world this is: git and GitHub are shared, so that limits and caches are, too.
+    pub(crate) fn of_member(
+        &self,
+        app: &App,
+        stored: &Stored,
+        instance: &Instance,
+    ) -> Result<Self, CommandError> {
+        let own = Self::open(app, stored, instance)?;
+        let (git, github) = (self.capabilities.git.clone(), self.github.clone());
+        let capabilities = Capabilities { git, github: github.clone(), ..own.capabilities };
+        Ok(Self { capabilities, github, http: own.http })
+    }
+
+    /// Requests sent by this world alone, without those of the GitHub that a train shares.
+    pub(crate) fn own_requests(&self) -> u64 {
+        self.http.requests().total()
+    }
+
     /// Sets everything up; sends nothing yet.
     pub(crate) fn open(app: &App, stored: &Stored, instance: &Instance) -> Result<Self, CommandError> {
         let token = app.environment.token().cloned();

@@ -17,7 +17,7 @@ impl Site {
     pub fn claim(&self, prepared: &Prepared, begin: Beginning) -> Result<(Stored, Journal), SiteError> {
         let _turn = self.turn()?;
         let header = prepared.header(&begin);
-        match self.unfinished(&header) {
+        match self.unfinished(&header).or_else(|| self.unfinished_train(&[&header])) {
             Some(run) => Err(SiteError::Unfinished { run }),
             None => self.create(prepared, begin),
         }

@@ -64,7 +64,11 @@ impl Site {
     ///
     /// # Errors
     /// [`SiteError`]; nothing has happened.
-    pub async fn prepare_train(&self, path: &Path, policy: Option<&Path>) -> Result<PreparedTrain, SiteError> {
+    pub async fn prepare_train(
+        &self,
+        path: &Path,
+        policy: Option<&Path>,
+    ) -> Result<PreparedTrain, SiteError> {
         let text = read_text(path)?;
         let file = TrainFile::parse(&text).map_err(|error| SiteError::Release {
             path: path.to_owned(),
@@ -145,14 +149,15 @@ impl Site {
             let run = self.unfinished(&member.header)?;
             Some(self.train_of(&run).unwrap_or(run))
         });
-        match earlier.or_else(|| self.unfinished_train(&members)) {
+        let headers: Vec<&Header> = members.iter().map(|member| &member.header).collect();
+        match earlier.or_else(|| self.unfinished_train(&headers)) {
             Some(run) => Err(SiteError::Unfinished { run }.into()),
             None => self.create_train(prepared, leaving, keep),
         }
     }
 
     /// A live train that has not ended and holds one of these releases, perhaps one that has not begun.
-    fn unfinished_train(&self, wanted: &[Member]) -> Option<String> {
+    pub(super) fn unfinished_train(&self, wanted: &[&Header]) -> Option<String> {
         let same = |a: &Header, b: &Header| {
             a.world == World::Live
                 && (&a.plugin.name, &a.process, &a.inputs, &a.forge)
@@ -162,11 +167,11 @@ impl Site {
             let journal = Journal::open_read_only(self.state.join("runs").join(run).join("journal.sqlite"));
             journal.is_ok_and(|journal| {
                 journal.with_state(|state| {
-                    let open = members(state.header()).into_iter().filter(|member| {
-                        state.step(&member.name).is_some_and(|step| !step.status.is_over())
-                    });
+                    let open = members(state.header())
+                        .into_iter()
+                        .filter(|member| state.step(&member.name).is_some_and(|step| !step.status.is_over()));
                     !state.is_finished()
-                        && open.into_iter().any(|own| wanted.iter().any(|one| same(&own.header, &one.header)))
+                        && open.into_iter().any(|own| wanted.iter().any(|one| same(&own.header, one)))
                 })
             })
         })
@@ -240,7 +245,8 @@ fn copy_all(from: &Path, to: &Path) -> Result<(), SiteError> {
     };
     for entry in std::fs::read_dir(from).map_err(|error| failed(from, error))? {
         let entry = entry.map_err(|error| failed(from, error))?;
-        std::fs::copy(entry.path(), to.join(entry.file_name())).map_err(|error| failed(&entry.path(), error))?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))
+            .map_err(|error| failed(&entry.path(), error))?;
     }
     Ok(())
 }

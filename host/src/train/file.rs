@@ -156,9 +156,12 @@ impl TrainFile {
             .map_err(|error| SourceError::new(error.message().to_owned()).at(error.span()))?;
         let place = |words: &str| text.find(words).map(|at| at..at + words.len());
         if file.version != VERSION {
-            return Err(SourceError::new(format!("version {} of train files is not known here", file.version))
-                .at(place("version"))
-                .hint(format!("this host reads version = {VERSION}")));
+            return Err(SourceError::new(format!(
+                "version {} of train files is not known here",
+                file.version
+            ))
+            .at(place("version"))
+            .hint(format!("this host reads version = {VERSION}")));
         }
         if file.releases.is_empty() {
             return Err(SourceError::new("a train has at least one release").at(place("release")));
@@ -173,7 +176,9 @@ impl TrainFile {
                 let message = format!("{} needs {need:?}, which does not come before it", release.name);
                 let hint = match known.is_empty() {
                     true => "no release comes before it".to_owned(),
-                    false => format!("before it come: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
+                    false => {
+                        format!("before it come: {}", known.iter().copied().collect::<Vec<_>>().join(", "))
+                    }
                 };
                 return Err(SourceError::new(message).at(named()).hint(hint));
             }
@@ -217,7 +222,9 @@ mod tests {
             "[[release]]\nname = \"a\"\n{TOLD}inputs = {{ repository = \"o/r\", list = [\"x\"], t = {{ k = 1 }} }}\n\
              [[release]]\nname = \"b\"\nneeds = [\"a\"]\nfile = \"b.toml\"\n"
         );
-        assert!(TrainFile::is_train(&text) && !TrainFile::is_train(TOLD) && !TrainFile::is_train("release = ["));
+        assert!(
+            TrainFile::is_train(&text) && !TrainFile::is_train(TOLD) && !TrainFile::is_train("release = [")
+        );
         let file = train(&text).unwrap();
         assert_eq!(file.title(), "train of a and b");
         let told = ReleaseFile::parse(&file.releases[0].text().unwrap()).unwrap();
@@ -241,7 +248,9 @@ mod tests {
                 "a needs \"a\", which does not come before it",
             ),
             (
-                format!("[[release]]\nname = \"a\"\nneeds = [\"b\"]\n{TOLD}[[release]]\nname = \"b\"\n{TOLD}"),
+                format!(
+                    "[[release]]\nname = \"a\"\nneeds = [\"b\"]\n{TOLD}[[release]]\nname = \"b\"\n{TOLD}"
+                ),
                 "a needs \"b\", which does not come before it",
             ),
             (

@@ -132,7 +132,8 @@ impl Standing {
         if self.state.is_finished() {
             return self.state.verdict();
         }
-        let worst = self.members.iter().map(|member| self.verdict_of(member)).min_by_key(|verdict| rank(*verdict));
+        let worst =
+            self.members.iter().map(|member| self.verdict_of(member)).min_by_key(|verdict| rank(*verdict));
         // Everything is out, and the train has not said so yet.
         worst.filter(|verdict| *verdict != Verdict::Finished).unwrap_or(Verdict::Ready)
     }

@@ -32,7 +32,10 @@ fn node(repository: &str, number: u64) -> Value {
 }
 
 /// Answers a query; `twist` may replace a node and add an error.
-pub(super) fn answer(seen: &Seen, twist: impl Fn(&str, u64, &str) -> Option<(Value, Option<Value>)>) -> Reply {
+pub(super) fn answer(
+    seen: &Seen,
+    twist: impl Fn(&str, u64, &str) -> Option<(Value, Option<Value>)>,
+) -> Reply {
     let (mut data, mut errors) = (Map::new(), Vec::new());
     for (alias, name, numbers) in asked(seen) {
         let mut pulls = Map::new();

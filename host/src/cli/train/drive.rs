@@ -1,0 +1,324 @@
+//! Driving the releases of a train side by side, until none can go on.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use castoff::capability::github::Junction;
+use castoff::clock::Clock;
+use castoff::engine::Plugin;
+use castoff::gate::Capabilities;
+use castoff::journal::{Event, Header, Journal, Verdict};
+use castoff::policy::Policy;
+use castoff::run::channel;
+use castoff::run::{Ledger, Patience, Runner, Stop};
+use castoff::site::{Site, SiteError, Stored};
+use castoff::train::{self, Member, Standing, TrainRunner, Yard};
+use castoff::webhook::Webhooks;
+use chrono::{DateTime, Utc};
+
+use super::standing;
+use crate::cli::approve::ask;
+use crate::cli::args::{DrivingArgs, ResumeArgs};
+use crate::cli::drive::{Parts, engine_limits, hear, reopen, waited_pages};
+use crate::cli::error::CommandError;
+use crate::cli::exit::Exit;
+use crate::cli::instance::Instance;
+use crate::cli::run::need_token;
+use crate::cli::text::line;
+use crate::cli::time::{self, SystemClock};
+use crate::cli::watch::{Part, Screen};
+use crate::cli::world::LiveWorld;
+use crate::cli::{App, Done, person};
+
+/// How many releases go on at once.
+pub(super) const WIDTH: usize = 16;
+
+/// Plugins under the limits of their policies, each loaded once.
+pub(super) struct Plugins<'a> {
+    app: &'a App,
+    loaded: Mutex<BTreeMap<(String, String), Plugin>>,
+}
+
+impl<'a> Plugins<'a> {
+    pub(super) fn new(app: &'a App) -> Self {
+        Self { app, loaded: Mutex::default() }
+    }
+
+    /// The plugin that a run began with.
+    pub(super) fn of(&self, policy: Option<&Policy>, header: &Header) -> Result<Plugin, SiteError> {
+        let key = (header.policy.clone().unwrap_or_default(), header.plugin.digest.clone());
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plugin) = loaded.get(&key) {
+            return Ok(plugin.clone());
+        }
+        let site =
+            self.app.site_with(engine_limits(policy)).map_err(|error| SiteError::Graph(error.message))?;
+        let plugin = site.plugin_of(header)?;
+        Ok(loaded.entry(key).or_insert(plugin).clone())
+    }
+}
+
+/// A train that is about to be driven in the world.
+pub(super) struct TrainDrive<'a> {
+    app: &'a App,
+    stored: &'a Stored,
+    args: &'a DrivingArgs,
+    /// Who sends steps back that failed for a passing reason; the identity of each run when nobody is named.
+    by: Option<String>,
+    webhooks: Option<Webhooks>,
+    plugins: Plugins<'a>,
+    patience: Mutex<BTreeMap<String, Patience>>,
+    requests: AtomicU64,
+}
+
+impl<'a> TrainDrive<'a> {
+    pub(super) fn new(app: &'a App, stored: &'a Stored, args: &'a DrivingArgs, by: Option<String>) -> Self {
+        Self {
+            app,
+            stored,
+            args,
+            by,
+            webhooks: None,
+            plugins: Plugins::new(app),
+            patience: Mutex::default(),
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// Drives the train from its open journal; with `--watch` again and again, holding the journals only while there is
+    /// something to do.
+    pub(super) async fn go(&self, mut journal: Journal) -> Done {
+        let site = self.app.site()?;
+        let screen = Arc::new(Screen::new(self.app.ui.clone(), self.args.json));
+        screen.learn(&journal.state()?);
+        let instance = Instance::of(journal.state()?.header())?;
+        let world = LiveWorld::open(self.app, self.stored, &instance)?;
+        let (mut look, mut listens) = (true, 0);
+        loop {
+            let driven = self.once(journal, &site, &screen, (&world, &instance), look).await;
+            if driven.is_err() {
+                screen.close();
+            }
+            let next = driven?;
+            let standing = standing(&site, self.stored.journal_read_only()?.state()?);
+            let listening = standing.runs.values().any(|run| channel::listening(run).next().is_some());
+            listens = if listening { listens + 1 } else { 0 };
+            let halted = matches!(standing.verdict(), Verdict::Waiting | Verdict::Asks);
+            let stays =
+                self.args.watch && halted && (next.is_some() || listens > 0 || self.webhooks.is_some());
+            if !stays {
+                screen.close();
+                return Ok(self.end(&screen, &world, &standing, next));
+            }
+            look = self.pause(next, listens).await;
+            journal = reopen(self.stored).await?;
+        }
+    }
+
+    /// Waits until it is worth looking again; whether somebody woke it.
+    async fn pause(&self, next: Option<DateTime<Utc>>, listens: u32) -> bool {
+        let answer = (listens > 0).then(|| SystemClock.now() + channel::interval(listens));
+        let span = [next, answer].into_iter().flatten().min();
+        let span = span.map(|at| (at - SystemClock.now()).to_std().unwrap_or_default());
+        let sleep = async {
+            match span {
+                Some(span) => tokio::time::sleep(span.max(Duration::from_secs(1))).await,
+                None => std::future::pending().await,
+            }
+        };
+        match &self.webhooks {
+            None => {
+                sleep.await;
+                false
+            }
+            Some(webhooks) => tokio::select! {
+                () = webhooks.delivered() => true,
+                () = sleep => false,
+            },
+        }
+    }
+
+    /// Lets every release go on as far as it goes; when it is worth looking again.
+    async fn once(
+        &self,
+        journal: Journal,
+        site: &Site,
+        screen: &Arc<Screen>,
+        (world, instance): (&LiveWorld, &Instance),
+        look: bool,
+    ) -> Result<Option<DateTime<Utc>>, CommandError> {
+        let junction = Junction::new(world.github.clone());
+        let ledger = Ledger::new(Arc::new(journal), Arc::new(SystemClock), screen.clone())?;
+        let lanes = junction.clone();
+        let yard = LiveYard { drive: self, site, screen, world, instance, junction: lanes, look };
+        let runner = TrainRunner::new(ledger, yard, junction, WIDTH);
+        loop {
+            let stops: Vec<(Runner, Stop)> = runner.advance().await?;
+            if !self.confirm(&runner.under_way())? {
+                return Ok(stops.iter().filter_map(|(_, stop)| stop.next).min());
+            }
+        }
+    }
+
+    /// Asks for the version of each release that has come to what cannot be undone. False: nothing was confirmed.
+    fn confirm(&self, runners: &[(String, Runner)]) -> Result<bool, CommandError> {
+        let given = self.args.confirm.iter().map(|text| {
+            text.split_once('=').ok_or_else(|| {
+                CommandError::usage(format!("{} names no release of the train", line(text)))
+                    .hint("--confirm RELEASE=VERSION")
+            })
+        });
+        let given: Vec<(&str, &str)> = given.collect::<Result<_, _>>()?;
+        let mut moved = false;
+        for (name, runner) in runners {
+            let state = runner.state();
+            let steps: Vec<_> = state.to_confirm().map(|step| step.node.clone()).collect();
+            if steps.is_empty() {
+                continue;
+            }
+            let version = state.header().version();
+            for step in &steps {
+                self.app.ui.say(&format!("{name}/{} cannot be undone: {}", step.id, line(&step.title)));
+            }
+            let typed = match given.iter().find(|(member, _)| member == name) {
+                Some((_, typed)) => (*typed).to_owned(),
+                None if self.app.ui.is_interactive() && !self.args.json => {
+                    ask(&format!("type {} to go on, nothing to stop {name} here", line(version)))?
+                }
+                None => continue,
+            };
+            if typed.is_empty() {
+                continue;
+            }
+            if typed != version {
+                return Err(CommandError::usage(format!("{} is not what {name} releases", line(&typed)))
+                    .hint(format!("it is {}", line(version))));
+            }
+            let by = self.by.clone().unwrap_or_else(|| person(None, &state));
+            for step in steps {
+                let event = Event::Confirmed { step: step.id, typed: typed.clone(), by: by.clone() };
+                runner.ledger().append(event)?;
+                moved = true;
+            }
+        }
+        Ok(moved)
+    }
+
+    fn end(
+        &self,
+        screen: &Screen,
+        world: &LiveWorld,
+        standing: &Standing,
+        next: Option<DateTime<Utc>>,
+    ) -> Exit {
+        let ui = &self.app.ui;
+        summary(self.app, screen, standing, world.requests() + self.requests.load(Ordering::Relaxed));
+        if let Some(at) = next {
+            ui.say(&format!("next look at {}", time::moment(at)));
+        }
+        for (name, run) in &standing.runs {
+            waited_pages(run).iter().for_each(|page| ui.say(&format!("{name}/{page}")));
+        }
+        ui.next(&super::next_command(standing));
+        super::exit(standing)
+    }
+}
+
+/// The runs of a train's releases in the world.
+struct LiveYard<'a> {
+    drive: &'a TrainDrive<'a>,
+    site: &'a Site,
+    screen: &'a Arc<Screen>,
+    world: &'a LiveWorld,
+    instance: &'a Instance,
+    junction: Junction,
+    look: bool,
+}
+
+#[async_trait]
+impl Yard for LiveYard<'_> {
+    type Error = CommandError;
+
+    async fn runner(&self, member: &Member) -> Result<Runner, CommandError> {
+        let train = self.drive.stored;
+        let train = Stored { name: train.name.clone(), folder: train.folder.clone(), policy: None };
+        let (stored, journal) = self.site.board(&train, member, SystemClock.now())?;
+        let state = journal.state()?;
+        let journal = self.drive.app.armed(journal, u64::from(state.last() == 1));
+        let plugin = self.drive.plugins.of(stored.policy.as_deref(), state.header())?;
+        let world = self.world.of_member(self.drive.app, &stored, self.instance)?;
+        let capabilities =
+            Capabilities { github: self.junction.lane(&member.name), ..world.capabilities.clone() };
+        let part = Part::of(self.screen, &member.name, &stored.name);
+        part.learn(&state);
+        let patience = {
+            let mut known = self.drive.patience.lock().unwrap_or_else(PoisonError::into_inner);
+            known.entry(member.name.clone()).or_default().clone()
+        };
+        let parts = Parts { stored: &stored, plugin: &plugin, args: self.drive.args, look: self.look };
+        let runner = parts.runner(journal, capabilities, Arc::new(part), &patience)?;
+        let by = self.drive.by.clone().unwrap_or_else(|| person(None, &state));
+        runner.revive(&by)?;
+        hear(&self.drive.app.ui, &runner, &world).await?;
+        self.drive.requests.fetch_add(world.own_requests(), Ordering::Relaxed);
+        Ok(runner)
+    }
+}
+
+/// The line that sums a driven train up.
+pub(super) fn summary(app: &App, screen: &Screen, standing: &Standing, requests: u64) {
+    let counts = screen.counts();
+    let over = standing.state.steps().filter(|step| step.status.is_over()).count();
+    let mut said = format!(
+        "{over} of {} releases out, {} effects performed, {requests} requests",
+        standing.members.len(),
+        counts.performed
+    );
+    if counts.adopted > 0 {
+        said += &format!(", {} effects found done already", counts.adopted);
+    }
+    said += &format!(", {}", time::elapsed(screen.began().elapsed()));
+    app.ui.say("");
+    app.ui.say(&app.ui.talk_paint().bold(&said));
+}
+
+/// `castoff resume` of a train.
+pub(in crate::cli) async fn resume(
+    app: &App,
+    args: ResumeArgs,
+    stored: &Stored,
+    journal: Journal,
+    webhooks: Option<Webhooks>,
+) -> Done {
+    let state = journal.state()?;
+    for (given, command) in
+        [(args.assume.is_some(), "resume --assume"), (args.plan.is_some(), "resume --plan")]
+    {
+        if given {
+            super::only_release(&state, command)?;
+        }
+    }
+    if !args.driving.only.is_empty() {
+        super::only_release(&state, "resume --only")?;
+    }
+    if state.is_finished() {
+        let standing = standing(&app.site()?, state);
+        app.ui.say("the train has ended");
+        app.ui.next(&super::next_command(&standing));
+        return Ok(super::exit(&standing));
+    }
+    for member in train::members(state.header()) {
+        if let Some(policy) = app.site()?.member(&member).and_then(|stored| stored.policy) {
+            need_token(app, &member.header.plugin.name, &policy)?;
+        }
+    }
+    if !args.driving.json {
+        app.ui.data(&stored.name);
+    }
+    let mut drive = TrainDrive::new(app, stored, &args.driving, args.person.clone());
+    drive.webhooks = webhooks;
+    drive.go(journal).await
+}
