@@ -73,7 +73,7 @@ fn names(request: &serde_json::Value) -> impl Iterator<Item = &str> {
 #[must_use]
 pub fn requests(short: &str) -> u64 {
     match short {
-        "files.publish" => 0,
+        "files.publish" | "mail.draft" => 0,
         // Draft, publish; and looking for the tag.
         "github.ensure-release" => 3,
         // Opening and labels.
@@ -90,6 +90,8 @@ const GIT: &str = "castoff:git/repositories";
 const GITHUB: &str = "castoff:github/forge";
 const HTTP: &str = "castoff:http/client";
 const FILES: &str = "castoff:files/scratch";
+const COMMAND: &str = "castoff:command/programs";
+const MAIL: &str = "castoff:mail/outbox";
 const LOG: &str = "castoff:log/logging";
 
 /// Every function a plugin can import.
@@ -132,6 +134,11 @@ pub const FUNCTIONS: &[Function] = &[
     function(FILES, "write", Class::Pure),
     function(FILES, "files", Class::Read),
     function(FILES, "publish", Class::Ensure),
+    function(COMMAND, "run", Class::Pure),
+    function(COMMAND, "fetch", Class::Read),
+    function(COMMAND, "send", Class::Once),
+    function(MAIL, "draft", Class::Ensure),
+    function(MAIL, "send", Class::Once),
     function(LOG, "emit", Class::Pure),
     function(LOG, "progress", Class::Pure),
 ];

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::capability::Slug;
+use crate::capability::command::{Reach, VariableValue};
 
 /// Part of GitHub's API that a power covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +67,30 @@ pub enum Need {
     },
     /// Keeping a document with the run. Spelt `files.publish`.
     Publish,
+    /// Running a program. Spelt `command.run go mod tidy`.
+    Command {
+        /// What it may change.
+        reach: Reach,
+        /// Its name in the policy.
+        program: String,
+        /// Its arguments.
+        arguments: Vec<String>,
+    },
+    /// Giving a program a variable. Spelt `command.env go GOFLAGS=-mod=mod`, with `secret:NAME` for a secret and
+    /// `scratch:PATH` for a place in the scratch directory.
+    Variable {
+        /// The program.
+        program: String,
+        /// Name of the variable.
+        name: String,
+        /// Its value; a secret is its name.
+        value: VariableValue,
+    },
+    /// Sending mail to somebody. Spelt `mail.send dev@kubernetes.io`.
+    Mail {
+        /// The address.
+        recipient: String,
+    },
 }
 
 impl std::fmt::Display for Need {
@@ -82,8 +107,46 @@ impl std::fmt::Display for Need {
             }
             Self::Secret { name, origin } => write!(f, "secret {name} {origin}"),
             Self::Publish => f.write_str("files.publish"),
+            Self::Command { reach, program, arguments } => {
+                write!(f, "command.{} {program}", reach.word())?;
+                arguments.iter().try_for_each(|argument| write!(f, " {}", spelt(argument)))
+            }
+            Self::Variable { program, name, value } => {
+                write!(f, "command.env {program} {name}=")?;
+                match value {
+                    VariableValue::Text(text) if text.is_empty() => Ok(()),
+                    VariableValue::Text(text) => f.write_str(&spelt(text)),
+                    VariableValue::Secret(secret) => write!(f, "secret:{secret}"),
+                    VariableValue::Scratch(path) => write!(f, "scratch:{path}"),
+                }
+            }
+            Self::Mail { recipient } => write!(f, "mail.send {recipient}"),
         }
     }
+}
+
+/// An argument as a pattern spells it: one word that covers it. What cannot stand in a word is covered by a star, and
+/// what is too long for a pattern by its beginning.
+fn spelt(argument: &str) -> String {
+    match argument {
+        "" => return "\"\"".to_owned(),
+        "\"\"" => return "\"*".to_owned(),
+        _ => {}
+    }
+    let mut word = String::new();
+    for c in argument.chars() {
+        if word.len() > 300 {
+            word.truncate(word.trim_end_matches('*').len());
+            word.push_str("**");
+            break;
+        }
+        match c {
+            c if !c.is_whitespace() && !c.is_control() && c != '*' => word.push(c),
+            _ if word.ends_with('*') => {}
+            _ => word.push('*'),
+        }
+    }
+    word
 }
 
 impl GitHubArea {

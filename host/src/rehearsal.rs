@@ -4,7 +4,7 @@
 //! lets the simulated people of the world file answer, and moves time on whenever nothing else can happen.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use chrono::{DateTime, Duration, Utc};
 use thiserror::Error;
 use url::Url;
 
+use crate::capability::command::{CommandBackend, CommandConfig};
 use crate::capability::files::Artefacts;
 use crate::capability::git::{Credential, GitBackend, GitConfig, TimeLimits};
 use crate::capability::github::{GitHubBackend, GitHubConfig};
@@ -63,6 +64,8 @@ pub struct Stage {
     approve: bool,
     /// How long an answer may take, when nobody waits here.
     hasty: Option<std::time::Duration>,
+    /// What confines programs that the world lets run.
+    launcher: Option<PathBuf>,
 }
 
 /// What a stage plays: one run, or several side by side.
@@ -113,13 +116,20 @@ impl Stage {
         let clock = Arc::new(SimulatedClock::new(world.now.unwrap_or(now)));
         let login = world.user.clone().unwrap_or_default();
         let forge = Forge::start(world, folder, clock.clone()).await?;
-        Ok(Self { forge, clock, login, approve: false, hasty: None })
+        Ok(Self { forge, clock, login, approve: false, hasty: None, launcher: None })
     }
 
     /// Gives every question that no person of the world file answers its affirmative answer.
     #[must_use]
     pub fn approving(mut self, approve: bool) -> Self {
         self.approve = approve;
+        self
+    }
+
+    /// Lets programs run of which the world says so, confined by this castoff program.
+    #[must_use]
+    pub fn launching(mut self, launcher: Option<PathBuf>) -> Self {
+        self.launcher = launcher;
         self
     }
 
@@ -184,10 +194,18 @@ impl Stage {
             git.limits = TimeLimits { list: answer * 2, fetch: answer * 4, push: answer * 4 };
             (github.timeout, http.timeout) = (answer, answer);
         }
+        let programs = CommandConfig {
+            launcher: self.launcher.clone(),
+            programs: policy.map(Policy::programs).cloned().unwrap_or_default(),
+            accept_missing: policy.map(Policy::accept_missing).unwrap_or_default().to_vec(),
+        };
+        let sender = policy.and_then(Policy::mail).and_then(|mail| mail.from.clone());
         Ok(Capabilities {
             git: Arc::new(GitBackend::new(git)?),
             github: Arc::new(GitHubBackend::new(github)?),
             http: Arc::new(HttpBackend::new(http)?),
+            programs: self.forge.programs(Arc::new(CommandBackend::new(programs))),
+            mail: self.forge.mail(sender),
             artefacts: Arc::new(artefacts),
             secrets: Arc::new(Self::secrets(policy)),
         })

@@ -5,10 +5,13 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub mod command;
 pub mod files;
 pub mod git;
 pub mod github;
 pub mod http;
+pub mod mail;
+mod process;
 pub mod wire;
 pub(crate) mod wit;
 

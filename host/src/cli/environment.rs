@@ -13,6 +13,7 @@ pub(crate) struct Environment {
     no_color: bool,
     editor: Option<OsString>,
     crash_after: Option<u64>,
+    program: Option<PathBuf>,
 }
 
 impl Environment {
@@ -22,6 +23,7 @@ impl Environment {
             .or_else(|| path("XDG_STATE_HOME").map(|folder| folder.join("castoff")))
             .or_else(|| path("HOME").map(|home| home.join(".local/state/castoff")));
         Self {
+            program: std::env::current_exe().ok(),
             token: text("GITHUB_TOKEN").or_else(|| text("GH_TOKEN")).map(Secret::new),
             state,
             log: text("CASTOFF_LOG"),
@@ -34,6 +36,11 @@ impl Environment {
     /// The token for GitHub: `GITHUB_TOKEN`, otherwise `GH_TOKEN`.
     pub(crate) fn token(&self) -> Option<&Secret> {
         self.token.as_ref()
+    }
+
+    /// This very program: it confines the programs that steps run.
+    pub(crate) fn program(&self) -> Option<&PathBuf> {
+        self.program.as_ref()
     }
 
     /// Where runs are kept.

@@ -51,6 +51,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use castoff::capability::command::launch;
 use castoff::engine::{Engine, EngineConfig, Limits};
 use castoff::journal::{Journal, RunState};
 use castoff::site::{Site, Stored};
@@ -68,6 +69,9 @@ type Done = Result<Exit, CommandError>;
 
 /// Parses the arguments, runs the command, and turns the result into an exit code.
 pub(crate) fn main() -> ExitCode {
+    if let Some(exit) = sandbox() {
+        return exit;
+    }
     let environment = Environment::read();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -88,6 +92,19 @@ pub(crate) fn main() -> ExitCode {
             error.exit.into()
         }
     }
+}
+
+/// Whether this process shall confine itself and become another program. That is no command: nobody types it.
+fn sandbox() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    arguments.next().filter(|word| word == launch::WORD)?;
+    let ended = launch::enter(arguments, std::env::vars_os()).unwrap_or_else(|why| {
+        use std::io::Write;
+        // Nothing better can be done when even this cannot be written.
+        let _ = writeln!(std::io::stderr(), "{why}");
+        launch::REFUSED
+    });
+    Some(ended.into())
 }
 
 /// What every command has at hand.

@@ -1,7 +1,9 @@
 //! `castoff plugin`: what a plugin asks and what it can do, before anybody trusts it with anything.
 
+use castoff::capability::command::Reach;
 use castoff::engine::{Description, InputKind, Plugin, Process};
 use castoff::operation::GitHubArea;
+use castoff::policy::argument::ValuePattern;
 use castoff::policy::{Ask, Power};
 use serde_json::json;
 
@@ -105,6 +107,19 @@ fn power(power: &Power) -> String {
         }
         Power::Secret(name, origin) => format!("send the secret {name} to {origin}, without seeing it"),
         Power::Publish => "keep documents with the run".into(),
+        Power::Command(reach, program, arguments) => {
+            let what = match reach {
+                Reach::Scratch => "without a network",
+                Reach::Reads => "with a network, to read",
+                Reach::World => "so that it may change the world",
+            };
+            format!("run `{program}{arguments}` {what}")
+        }
+        Power::Variable(program, name, ValuePattern::Secret(secret)) => {
+            format!("give {program} the secret {secret} as {name}, without seeing it")
+        }
+        Power::Variable(program, name, value) => format!("set {name} to {value} for {program}"),
+        Power::Mail(address) => format!("send mail to {address}"),
     }
 }
 

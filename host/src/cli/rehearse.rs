@@ -74,6 +74,7 @@ async fn play(
     let header = journal.state()?.header().clone();
     let policy = stored.policy.clone();
     let stage = Stage::set(world, &forge_folder(stored), header.pinned).await?.approving(args.approve);
+    let stage = stage.launching(app.environment.program().cloned());
     let capabilities = stage.capabilities(&git_folder(stored), stored.artefacts()?, policy.as_deref())?;
     let plugin = app.site_with(engine_limits(policy.as_deref()))?.plugin_of(&header)?;
     let limits = call_limits(policy.as_deref());

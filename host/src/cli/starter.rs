@@ -1,5 +1,6 @@
 //! A policy to start from: grants exactly what a plugin asks, each line with the plugin's reason.
 
+use castoff::policy::argument::ValuePattern;
 use castoff::policy::{Ask, Manifest};
 use serde_json::Value;
 
@@ -73,7 +74,8 @@ fn secrets(manifest: &Manifest) -> String {
         .asks
         .iter()
         .filter_map(|ask| match &ask.power {
-            castoff::policy::Power::Secret(name, _) => Some(name.as_str()),
+            castoff::policy::Power::Secret(name, _)
+            | castoff::policy::Power::Variable(_, _, ValuePattern::Secret(name)) => Some(name.as_str()),
             _ => None,
         })
         .collect();

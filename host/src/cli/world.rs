@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use castoff::capability::command::{CommandBackend, CommandConfig};
 use castoff::capability::git::{Credential, GitBackend, GitConfig};
 use castoff::capability::github::{GitHubBackend, GitHubConfig};
 use castoff::capability::http::{HttpBackend, HttpConfig};
+use castoff::capability::mail::MailBackend;
 use castoff::capability::{Secret, wire};
 use castoff::gate::Capabilities;
 use castoff::policy::{Policy, SecretSource};
@@ -74,10 +76,18 @@ impl LiveWorld {
             Some(policy) => secrets(app, policy, stored)?,
             None => BTreeMap::new(),
         };
+        let policy = stored.policy.as_deref();
+        let programs = CommandConfig {
+            launcher: app.environment.program().cloned(),
+            programs: policy.map(Policy::programs).cloned().unwrap_or_default(),
+            accept_missing: policy.map(Policy::accept_missing).unwrap_or_default().to_vec(),
+        };
         let capabilities = Capabilities {
             git: Arc::new(GitBackend::new(git)?),
             github: github.clone(),
             http: http.clone(),
+            programs: Arc::new(CommandBackend::new(programs)),
+            mail: Arc::new(MailBackend::new(policy.and_then(Policy::mail).cloned())),
             artefacts: Arc::new(stored.artefacts()?),
             secrets: Arc::new(secrets),
         };

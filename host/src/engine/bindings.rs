@@ -14,6 +14,8 @@ wasmtime::component::bindgen!({
         "../wit/http",
         "../wit/git",
         "../wit/github",
+        "../wit/command",
+        "../wit/mail",
         "../wit/process",
     ],
     world: "castoff:process/plugin",

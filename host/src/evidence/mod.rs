@@ -111,7 +111,7 @@ impl Trace {
                 labels: texts(&request["labels"]),
                 body: text(request, "body")?,
             },
-            "files.publish" => {
+            "files.publish" | "mail.draft" => {
                 Self::Artefact { name: text(request, "name")?, sha256: text(request, "sha256")? }
             }
             _ => return Ok(None),

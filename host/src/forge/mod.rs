@@ -27,6 +27,7 @@ mod settle;
 mod smart_http;
 mod snapshot;
 mod state;
+mod tool;
 pub mod world;
 
 #[cfg(test)]
@@ -42,8 +43,11 @@ use tokio::task::JoinHandle;
 pub use exchange::Exchange;
 pub use fault::{Fault, FaultKind};
 pub use snapshot::{IssueSnapshot, PullSnapshot, ReleaseSnapshot, RepositorySnapshot, Snapshot};
+pub use tool::Ran;
 pub use world::World;
 
+use crate::capability::command::Programs;
+use crate::capability::mail::{Composed, Mail, Sender};
 use crate::clock::Clock;
 use server::{Core, Doors};
 use state::State;
@@ -192,6 +196,28 @@ impl Forge {
         self.core.state().received.clone()
     }
 
+    /// Programs that steps ran so far, in order.
+    #[must_use]
+    pub fn commands(&self) -> Vec<Ran> {
+        self.core.state().commands.clone()
+    }
+
+    /// Messages delivered so far, in order.
+    #[must_use]
+    pub fn mailbox(&self) -> Vec<Composed> {
+        self.core.state().mails.clone()
+    }
+
+    /// Programs as the world describes them; `real` runs those of which it says so.
+    pub(crate) fn programs(&self, real: Arc<dyn Programs>) -> Arc<dyn Programs> {
+        Arc::new(tool::ScriptedPrograms { core: Arc::clone(&self.core), real })
+    }
+
+    /// The mail server, which keeps what it is given. Messages are from `sender`.
+    pub(crate) fn mail(&self, sender: Option<Sender>) -> Arc<dyn Mail> {
+        Arc::new(tool::Mailbox { core: Arc::clone(&self.core), sender })
+    }
+
     /// The comparable picture of the world as it is.
     ///
     /// # Errors
@@ -274,6 +300,8 @@ fn build(world: World, dir: &Path, url: String, clock: Arc<dyn Clock>) -> Result
         spent: std::collections::BTreeMap::new(),
         served: Vec::new(),
         received: Vec::new(),
+        commands: Vec::new(),
+        mails: Vec::new(),
     };
     seed::accounts(&mut state);
     for repository in state.world.repositories.clone() {

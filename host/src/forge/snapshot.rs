@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::git;
 use super::state::{Issue, Repo, State};
+use crate::capability::command::Reach;
 
 /// The comparable picture of a forge.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -17,6 +18,12 @@ pub struct Snapshot {
     pub images: BTreeMap<String, BTreeMap<String, String>>,
     /// Method, host, path and body of what was sent to other services.
     pub received: Vec<[String; 4]>,
+    /// Programs that may have changed the world, each on one line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
+    /// Messages delivered: `Message-ID` and text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mails: Vec<[String; 2]>,
 }
 
 /// The comparable picture of a repository.
@@ -116,7 +123,15 @@ pub(crate) fn take(state: &State) -> Result<Snapshot, git2::Error> {
         })
         .collect();
     received.sort();
-    Ok(Snapshot { repositories, images: state.registry.tags(), received })
+    let world = state.commands.iter().filter(|ran| ran.reach == Reach::World);
+    let mut commands: Vec<String> = world.map(|ran| ran.command.line()).collect();
+    commands.sort();
+    let mails = state.mails.iter();
+    let mut mails: Vec<[String; 2]> = mails
+        .map(|mail| [mail.message_id.clone(), String::from_utf8_lossy(&mail.bytes).into_owned()])
+        .collect();
+    mails.sort();
+    Ok(Snapshot { repositories, images: state.registry.tags(), received, commands, mails })
 }
 
 fn repository(repo: &Repo) -> Result<RepositorySnapshot, git2::Error> {

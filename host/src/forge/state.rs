@@ -1,5 +1,7 @@
 //! The forge's memory: accounts, repositories and what belongs to them. Objects and refs live in bare repositories.
 
+use super::tool::Ran;
+use crate::capability::mail::Composed;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +39,8 @@ pub(crate) struct State {
     pub(crate) spent: BTreeMap<String, (i64, u64)>,
     pub(crate) served: Vec<Served>,
     pub(crate) received: Vec<Received>,
+    pub(crate) commands: Vec<Ran>,
+    pub(crate) mails: Vec<Composed>,
 }
 
 #[derive(Debug, Clone)]

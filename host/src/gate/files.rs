@@ -11,7 +11,7 @@ impl Gate {
     /// # Errors
     /// What the scratch directory says.
     pub fn read_scratch(&self, path: &str) -> CallResult<Vec<u8>> {
-        Ok(self.parts.scratch.read(path)?)
+        self.without_secrets(path, self.parts.scratch.read(path)?)
     }
 
     /// Writes a file of the scratch directory.

@@ -14,10 +14,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::capability::command::Programs;
 use crate::capability::files::{Artefacts, Scratch};
 use crate::capability::git::{Git, Identity};
 use crate::capability::github::GitHub;
 use crate::capability::http::Http;
+use crate::capability::mail::Mail;
 use crate::capability::wire::Pause;
 use crate::capability::{CapabilityError, Outcome, Probe, Secret, Slug};
 use crate::function::{self, Class};
@@ -25,12 +27,14 @@ use crate::journal::{Level, Record};
 use crate::operation::Operation;
 use crate::policy::{Decision, Grants, decide};
 
+mod command;
 mod files;
 mod git;
 mod github;
 mod hold;
 mod http;
 pub(crate) mod leftover;
+mod mail;
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +50,10 @@ pub struct Capabilities {
     pub github: Arc<dyn GitHub>,
     /// HTTP.
     pub http: Arc<dyn Http>,
+    /// Programs.
+    pub programs: Arc<dyn Programs>,
+    /// Mail.
+    pub mail: Arc<dyn Mail>,
     /// Documents kept with the run.
     pub artefacts: Arc<Artefacts>,
     /// Values of the secrets that the policy names.
@@ -135,6 +143,11 @@ pub trait Recorder: Send + Sync {
     /// What is known of an effect.
     fn recorded(&self, step: &str, operation: &Operation) -> Recorded;
 
+    /// What is known of an effect by its key, whatever else was asked then: one that happened, or is open.
+    fn keyed(&self, _step: &str, _function: &str, _key: &str) -> Recorded {
+        Recorded::Nothing
+    }
+
     /// A remark of the step.
     ///
     /// # Errors
@@ -220,6 +233,8 @@ pub struct Gate {
     unplanned: Arc<Mutex<Option<String>>>,
     /// Repositories that this attempt opened.
     opened: Arc<Mutex<BTreeSet<Slug>>>,
+    /// Names of secrets that programs of this attempt were given.
+    handed: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Gate {
@@ -231,6 +246,7 @@ impl Gate {
             fatal: Arc::default(),
             unplanned: Arc::default(),
             opened: Arc::default(),
+            handed: Arc::default(),
         }
     }
 
@@ -395,7 +411,46 @@ impl Gate {
         EF: Future<Output = Result<T, CapabilityError>> + Send,
     {
         self.allow(operation)?;
-        match self.parts.recorder.recorded(&self.parts.step, operation) {
+        let before = self.parts.recorder.recorded(&self.parts.step, operation);
+        self.once_after(before, operation, assumed, || self.timed(Outcome::Unknown, perform())).await
+    }
+
+    /// The same for an effect that its key alone identifies: what it asks for may have been made anew since, and is not
+    /// done again. The back end has a time limit of its own.
+    async fn once_of_key<T, E, EF>(&self, operation: &Operation, assumed: T, perform: E) -> CallResult<T>
+    where
+        T: Serialize + DeserializeOwned + Send,
+        E: FnOnce() -> EF + Send,
+        EF: Future<Output = Result<T, CapabilityError>> + Send,
+    {
+        self.allow(operation)?;
+        let (recorder, step) = (&self.parts.recorder, &self.parts.step);
+        let mut before = recorder.recorded(step, operation);
+        let key = operation.request["key"].as_str();
+        if let (Recorded::Nothing, Some(key)) = (&before, key) {
+            before = recorder.keyed(step, &operation.function, key);
+            if before != Recorded::Nothing {
+                let what =
+                    format!("{}: asked for before under the key {key:?}, in other words", operation.summary);
+                self.say(Level::Warning, &what)?;
+            }
+        }
+        self.once_after(before, operation, assumed, perform).await
+    }
+
+    async fn once_after<T, E, EF>(
+        &self,
+        before: Recorded,
+        operation: &Operation,
+        assumed: T,
+        perform: E,
+    ) -> CallResult<T>
+    where
+        T: Serialize + DeserializeOwned + Send,
+        E: FnOnce() -> EF + Send,
+        EF: Future<Output = Result<T, CapabilityError>> + Send,
+    {
+        match before {
             Recorded::Done(value) => {
                 return serde_json::from_value(value).map_err(|error| {
                     self.fatally(format!("the journal holds another kind of result: {error}"))
@@ -407,7 +462,7 @@ impl Gate {
         }
         self.planned(operation).await?;
         let intent = self.intend(operation)?;
-        match self.timed(Outcome::Unknown, perform()).await {
+        match perform().await {
             Ok(value) => {
                 self.settle(intent, Settled::Done(json(&value)))?;
                 Ok(value)

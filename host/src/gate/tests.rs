@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use super::*;
+use crate::capability::command::{CommandBackend, CommandConfig};
 use crate::capability::files::{ArtefactLimits, ScratchLimits};
 use crate::capability::git::{GitBackend, GitConfig};
 use crate::capability::github::{GitHubBackend, GitHubConfig};
 use crate::capability::http::{HttpBackend, HttpConfig};
+use crate::capability::mail::MailBackend;
 use crate::capability::wire::Skip;
 use crate::clock::{Clock, SimulatedClock};
 use crate::operation::Need;
@@ -92,6 +94,8 @@ fn gate_at(memory: &Arc<Memory>, folder: &std::path::Path, manifest: &[u8], remo
         git: Arc::new(GitBackend::new(GitConfig::new(folder.join("git"), remote)).unwrap()),
         github: Arc::new(GitHubBackend::new(GitHubConfig::new(base(), pause.clone(), clock)).unwrap()),
         http: Arc::new(HttpBackend::new(http).unwrap()),
+        programs: Arc::new(CommandBackend::new(CommandConfig::default())),
+        mail: Arc::new(MailBackend::new(None)),
         artefacts: Arc::new(artefacts),
         secrets: Arc::default(),
     };

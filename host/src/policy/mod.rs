@@ -11,11 +11,13 @@
 //! the clock or the environment.
 
 pub mod approval;
+pub mod argument;
 pub mod decide;
 pub mod manifest;
 pub mod parse;
 pub mod pattern;
 pub mod power;
+mod tool;
 
 pub use approval::{Approval, Channel};
 pub use decide::{Decision, Denial, Granted, Grants, Hint, Scope, decide};

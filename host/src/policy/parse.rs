@@ -13,6 +13,14 @@
 //! [secrets]
 //! slack-token = { env = "SLACK_TOKEN" }
 //!
+//! [programs.krel]              # see [`super::tool`]
+//! path = "/usr/local/bin/krel"
+//! sha256 = "…"                 # or version = "v0.18.0"
+//!
+//! [mail]
+//! host = "smtp.example.org"
+//! encryption = "starttls"
+//!
 //! [limits]
 //! memory-mib = 256
 //!
@@ -33,8 +41,12 @@ use thiserror::Error;
 use toml::Spanned;
 
 use super::approval::{self, Approval, RawApproval};
+use super::argument::ValuePattern;
 use super::manifest::{Manifest, Names};
 use super::power::{Power, secret_name};
+use super::tool::{self, RawMail, RawProgram, RawSandbox};
+use crate::capability::command::{Confinement, Program};
+use crate::capability::mail::MailConfig;
 pub use crate::journal::Identity;
 
 /// The policy format this version reads.
@@ -77,6 +89,9 @@ pub struct Policy {
     digest: String,
     grants: Vec<Grant>,
     secrets: BTreeMap<String, SecretSource>,
+    programs: BTreeMap<String, Program>,
+    accept_missing: Vec<Confinement>,
+    mail: Option<MailConfig>,
     limits: Limits,
     approval: Approval,
 }
@@ -168,6 +183,17 @@ struct RawPolicy {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, RawSecret>")]
     secrets: BTreeMap<Spanned<String>, Spanned<RawSecret>>,
+    /// Programs of this machine, by the name that powers call them.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, RawProgram>")]
+    programs: BTreeMap<Spanned<String>, Spanned<RawProgram>>,
+    /// How programs are confined.
+    #[serde(default)]
+    sandbox: Option<RawSandbox>,
+    /// Where mail is delivered.
+    #[serde(default)]
+    #[schemars(with = "Option<RawMail>")]
+    mail: Option<Spanned<RawMail>>,
     /// What is absent has the engine's default.
     #[serde(default)]
     limits: Limits,
@@ -238,7 +264,7 @@ struct RawSecret {
 #[expect(dead_code, reason = "only its schema is used")]
 struct PowerLine(
     #[schemars(regex(
-        pattern = r"^\s*(git\.read|git\.push|github\.[a-z]+|http\.[A-Za-z,]+|secret|files\.publish)(\s|$)"
+        pattern = r"^\s*(git\.read|git\.push|github\.[a-z]+|http\.[A-Za-z,]+|secret|files\.publish|command\.[a-z]+|mail\.send)(\s|$)"
     ))]
     String,
 );
@@ -393,7 +419,21 @@ impl Policy {
         let digest = format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes())));
         let approval = raw.approval.as_ref().map(|raw| approval::read(&source, raw)).transpose()?;
         let (limits, approval) = (raw.limits, approval.unwrap_or_default());
-        Ok(Self { file: source.file, text: source.text, digest, grants, secrets, limits, approval })
+        let programs = tool::programs(&source, &raw.programs)?;
+        let mail = raw.mail.as_ref().map(|raw| tool::mail(&source, raw)).transpose()?;
+        let accept_missing = tool::accept_missing(raw.sandbox.as_ref());
+        Ok(Self {
+            file: source.file,
+            text: source.text,
+            digest,
+            grants,
+            secrets,
+            programs,
+            accept_missing,
+            mail,
+            limits,
+            approval,
+        })
     }
 
     /// Name of the file.
@@ -428,6 +468,24 @@ impl Policy {
     #[must_use]
     pub fn secrets(&self) -> &BTreeMap<String, SecretSource> {
         &self.secrets
+    }
+
+    /// Programs of this machine, by name.
+    #[must_use]
+    pub fn programs(&self) -> &BTreeMap<String, Program> {
+        &self.programs
+    }
+
+    /// Parts of the sandbox that may be missing.
+    #[must_use]
+    pub fn accept_missing(&self) -> &[Confinement] {
+        &self.accept_missing
+    }
+
+    /// Where mail is delivered.
+    #[must_use]
+    pub fn mail(&self) -> Option<&MailConfig> {
+        self.mail.as_ref()
     }
 
     /// The operator's limits.
@@ -497,6 +555,15 @@ impl Policy {
         match power {
             Power::Secret(name, _) if !self.secrets.contains_key(name) => {
                 warn(format!("`{power}` is granted, but [secrets] does not say where {name} comes from"))
+            }
+            Power::Variable(_, _, ValuePattern::Secret(name)) if !self.secrets.contains_key(name) => {
+                warn(format!("`{power}` is granted, but [secrets] does not say where {name} comes from"))
+            }
+            Power::Command(_, program, _) if !self.programs.contains_key(program) => {
+                warn(format!("`{power}` is granted, but there is no [programs.{program}]"))
+            }
+            Power::Mail(_) if self.mail.is_none() => {
+                warn(format!("`{power}` is granted, but there is no [mail]: nothing can be delivered"))
             }
             _ => None,
         }

@@ -115,6 +115,18 @@ impl Glob {
             )
     }
 
+    /// Whether it begins with a star.
+    #[must_use]
+    pub fn begins_with_star(&self) -> bool {
+        matches!(self.tokens.first(), Some(Token::Segment | Token::Any))
+    }
+
+    /// Whether it begins with this byte.
+    #[must_use]
+    pub fn begins_with(&self, byte: u8) -> bool {
+        self.tokens.first() == Some(&Token::Byte(byte))
+    }
+
     /// Whether it has no star.
     #[must_use]
     pub fn is_exact(&self) -> bool {

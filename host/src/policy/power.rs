@@ -7,6 +7,9 @@
 //! http.get,head https://registry.k8s.io/v2/**
 //! secret slack-token https://slack.com
 //! files.publish
+//! command.run go mod tidy                run | fetch | send: what it may change; see [`Arguments`]
+//! command.env go GOFLAGS=-mod=mod        also NAME=secret:token, NAME=scratch:**
+//! mail.send *@kubernetes.io
 //! ```
 
 use std::str::FromStr;
@@ -14,7 +17,9 @@ use std::str::FromStr;
 use thiserror::Error;
 use url::Url;
 
+use super::argument::{AddressPattern, Arguments, ValuePattern};
 use super::pattern::{OriginPattern, PatternError, RefPattern, RepositoryPattern, UrlPattern};
+use crate::capability::command::{Reach, is_program, is_variable};
 use crate::operation::{GitHubArea, Need};
 
 /// One power.
@@ -32,19 +37,30 @@ pub enum Power {
     Secret(String, OriginPattern),
     /// Keeping documents with the run.
     Publish,
+    /// Running a program.
+    Command(Reach, String, Arguments),
+    /// Giving a program a variable.
+    Variable(String, String, ValuePattern),
+    /// Sending mail.
+    Mail(AddressPattern),
 }
 
 /// Why a text is no power.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PowerError {
     /// The first word is none.
-    #[error("{0:?} is no power: expected git.read, git.push, github.…, http.…, secret or files.publish")]
+    #[error(
+        "{0:?} is no power: expected git.read, git.push, github.…, http.…, secret, files.publish, command.… or mail.send"
+    )]
     Word(String),
     /// No such part of GitHub's API.
     #[error(
         "github.{0} is no power: expected github.read, pulls, merge, comments, issues, releases or dispatch"
     )]
     Area(String),
+    /// No such way to run a program.
+    #[error("command.{0} is no power: expected command.run, fetch, send or env")]
+    Command(String),
     /// No such method.
     #[error("{0:?} is no method: expected get, head, post, put, patch, delete or options")]
     Method(String),
@@ -146,8 +162,36 @@ impl FromStr for Power {
                 (None, ..) => Ok(Self::Publish),
                 _ => Err(PowerError::Shape("files.publish")),
             },
+            ("command", "env") => match rest {
+                (Some(program), Some(variable), None) => variable_power(program, variable),
+                _ => Err(PowerError::Shape("command.env PROGRAM NAME=value")),
+            },
+            ("command", reach) => {
+                let known = Reach::ALL.into_iter().find(|known| known.word() == reach);
+                let known = known.ok_or_else(|| PowerError::Command(reach.to_owned()))?;
+                match rest.0 {
+                    Some(program) if is_program(program) => {
+                        let arguments = Arguments::parse(text.split_whitespace().skip(2))?;
+                        Ok(Self::Command(known, program.to_owned(), arguments))
+                    }
+                    _ => Err(PowerError::Shape("command.run PROGRAM ARGUMENT…")),
+                }
+            }
+            ("mail", "send") => match rest {
+                (Some(address), None, _) => Ok(Self::Mail(AddressPattern::parse(address)?)),
+                _ => Err(PowerError::Shape("mail.send name@example.org")),
+            },
             _ => Err(PowerError::Word(word.to_owned())),
         }
+    }
+}
+
+fn variable_power(program: &str, variable: &str) -> Result<Power, PowerError> {
+    match variable.split_once('=') {
+        Some((name, value)) if is_program(program) && is_variable(name) => {
+            Ok(Power::Variable(program.to_owned(), name.to_owned(), ValuePattern::parse(value)?))
+        }
+        _ => Err(PowerError::Shape("command.env PROGRAM NAME=value")),
     }
 }
 
@@ -170,6 +214,11 @@ impl std::fmt::Display for Power {
             Self::Http(methods, url) => write!(f, "http.{methods} {url}"),
             Self::Secret(name, origin) => write!(f, "secret {name} {origin}"),
             Self::Publish => f.write_str("files.publish"),
+            Self::Command(reach, program, arguments) => {
+                write!(f, "command.{} {program}{arguments}", reach.word())
+            }
+            Self::Variable(program, name, value) => write!(f, "command.env {program} {name}={value}"),
+            Self::Mail(address) => write!(f, "mail.send {address}"),
         }
     }
 }
@@ -193,6 +242,13 @@ impl Power {
                 own == name && Url::parse(origin).is_ok_and(|url| url.path() == "/" && pattern.matches(&url))
             }
             (Self::Publish, Need::Publish) => true,
+            (Self::Command(own, name, pattern), Need::Command { reach, program, arguments }) => {
+                own == reach && name == program && pattern.matches(arguments)
+            }
+            (Self::Variable(own, variable, pattern), Need::Variable { program, name, value }) => {
+                own == program && variable == name && pattern.matches(value)
+            }
+            (Self::Mail(pattern), Need::Mail { recipient }) => pattern.matches(recipient),
             _ => false,
         }
     }
@@ -215,6 +271,13 @@ impl Power {
                 name == narrow_name && own.covers(narrow)
             }
             (Self::Publish, Self::Publish) => true,
+            (Self::Command(reach, program, own), Self::Command(narrow_reach, narrow_program, narrow)) => {
+                reach == narrow_reach && program == narrow_program && own.covers(narrow)
+            }
+            (Self::Variable(program, name, own), Self::Variable(narrow_program, narrow_name, narrow)) => {
+                program == narrow_program && name == narrow_name && own.covers(narrow)
+            }
+            (Self::Mail(own), Self::Mail(narrow)) => own.covers(narrow),
             _ => false,
         }
     }

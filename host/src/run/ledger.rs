@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::function::Class;
 use crate::gate::{Denial, Recorded, Recorder, Settled, Watcher};
 use crate::journal::{
-    Artefact, Condition, EffectResult, Event, Journal, JournalError, Level, Record, RunState,
+    Artefact, Condition, Effect, EffectResult, Event, Journal, JournalError, Level, Record, RunState,
 };
 use crate::operation::Operation;
 
@@ -218,16 +218,16 @@ impl Recorder for Ledger {
 
     fn recorded(&self, step: &str, operation: &Operation) -> Recorded {
         let digest = operation.digest();
-        self.journal.with_state(|state| match state.recorded(step, &digest, 0) {
-            None => Recorded::Nothing,
-            Some(effect) if !effect.is_settled() => Recorded::Open(effect.seq),
-            Some(effect) => match &effect.result {
-                Some(EffectResult::Done { value } | EffectResult::Adopted { value }) => {
-                    Recorded::Done(value.clone())
-                }
-                Some(EffectResult::Assumed { .. }) if effect.happened() => Recorded::AssumedDone,
-                _ => Recorded::Nothing,
-            },
+        self.journal.with_state(|state| state.recorded(step, &digest, 0).map_or(Recorded::Nothing, known))
+    }
+
+    fn keyed(&self, step: &str, function: &str, key: &str) -> Recorded {
+        self.journal.with_state(|state| {
+            let effects = state.step(step).into_iter().flat_map(|step| step.effects.iter());
+            let same = effects
+                .rev()
+                .filter(|effect| effect.function == function && effect.request["key"].as_str() == Some(key));
+            same.map(known).find(|known| *known != Recorded::Nothing).unwrap_or(Recorded::Nothing)
         })
     }
 
@@ -246,6 +246,18 @@ impl Recorder for Ledger {
         let artefact =
             Artefact { name: name.into(), media_type: media_type.into(), size, sha256: sha256.into() };
         self.write(Event::Artefact { step: step.into(), artefact }).map(drop)
+    }
+}
+
+/// What an effect of the journal means for who asks for it again.
+fn known(effect: &Effect) -> Recorded {
+    if !effect.is_settled() {
+        return Recorded::Open(effect.seq);
+    }
+    match &effect.result {
+        Some(EffectResult::Done { value } | EffectResult::Adopted { value }) => Recorded::Done(value.clone()),
+        Some(EffectResult::Assumed { .. }) if effect.happened() => Recorded::AssumedDone,
+        _ => Recorded::Nothing,
     }
 }
 

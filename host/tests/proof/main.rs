@@ -4,6 +4,7 @@
 mod audit;
 mod doctor;
 mod place;
+mod sandbox;
 mod schema;
 mod verify;
 

@@ -14,6 +14,8 @@ wit_bindgen::generate!({
         "../../wit/http",
         "../../wit/git",
         "../../wit/github",
+        "../../wit/command",
+        "../../wit/mail",
         "../../wit/process",
     ],
     world: "castoff:process/plugin",

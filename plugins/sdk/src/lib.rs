@@ -1,15 +1,17 @@
 //! Write a release process as a WebAssembly component.
 //!
 //! A plugin is a type that implements [`Plugin`]; [`plugin!`] exports it and puts its manifest into the component.
-//! Steps call the capabilities in [`git`], [`github`], [`http`], [`scratch`] and [`logging`]. Keep the core of a
-//! process pure and its steps thin: natively compiled tests cannot call the host.
+//! Steps call the capabilities in [`git`], [`github`], [`http`], [`command`], [`mail`], [`scratch`] and [`logging`]. Keep
+//! the core of a process pure and its steps thin: natively compiled tests cannot call the host.
 
 pub mod bindings;
+pub mod command;
 pub mod dependency;
 pub mod go_mod;
 pub mod go_sum;
 pub mod image;
 pub mod kustomization;
+pub mod mail;
 pub mod module_graph;
 pub mod module_hash;
 pub mod oci;

@@ -3,7 +3,7 @@
 mod address;
 mod backend;
 mod header;
-mod scrub;
+pub(super) mod scrub;
 mod wit;
 
 #[cfg(test)]

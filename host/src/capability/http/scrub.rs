@@ -13,13 +13,13 @@ const SHORTEST: usize = 8;
 
 /// The forms of the secrets of one request.
 #[derive(Default)]
-pub(super) struct Scrubber {
+pub(in crate::capability) struct Scrubber {
     /// Longest first, so that a form within another one is not replaced before it.
     forms: Vec<Vec<u8>>,
 }
 
 impl Scrubber {
-    pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(in crate::capability) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut forms: Vec<Vec<u8>> =
             secrets.into_iter().filter(|s| !s.is_empty()).flat_map(forms_of).collect();
         forms.sort_by(|left, right| right.len().cmp(&left.len()).then_with(|| left.cmp(right)));
@@ -28,17 +28,17 @@ impl Scrubber {
     }
 
     /// Whether there is anything to hide.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::capability) fn is_empty(&self) -> bool {
         self.forms.is_empty()
     }
 
     /// The bytes without secrets.
-    pub(super) fn bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
+    pub(in crate::capability) fn bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
         self.forms.iter().fold(bytes, |bytes, form| replace(bytes, form))
     }
 
     /// The text without secrets.
-    pub(super) fn text(&self, text: &str) -> String {
+    pub(in crate::capability) fn text(&self, text: &str) -> String {
         if self.is_empty() {
             return text.to_owned();
         }

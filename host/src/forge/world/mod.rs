@@ -6,6 +6,7 @@
 mod history;
 mod rule;
 mod service;
+mod tool;
 
 pub use history::{
     Branch, File, FileSpec, MergedPull, Person, Protection, SeedCheckRun, SeedCommit, SeedIssue, SeedLabel,
@@ -13,6 +14,7 @@ pub use history::{
 };
 pub use rule::{Action, Answer, MergeMethod, Rule, Trigger};
 pub use service::{Dashboard, Document, Flip, Image, ImageRule, Promotion, Tab};
+pub use tool::{CommandRule, MailRule};
 
 use std::collections::BTreeMap;
 
@@ -99,6 +101,12 @@ pub struct World {
     /// Fixed answers of any other service.
     #[serde(rename = "document")]
     pub documents: Vec<Document>,
+    /// What programs do that steps run.
+    #[serde(rename = "command")]
+    pub commands: Vec<CommandRule>,
+    /// Recipients that the mail server does not simply deliver to.
+    #[serde(rename = "mail_rule")]
+    pub mail_rules: Vec<MailRule>,
 }
 
 impl World {

@@ -13,9 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::capability::command::Command;
 use crate::capability::files::{ArtefactLimits, Artefacts};
 use crate::capability::git::{CommitSpec, Identity};
 use crate::capability::http::Request;
+use crate::capability::mail::Composed;
 use crate::capability::{CapabilityError, Result, Slug};
 use crate::gate::Capabilities;
 
@@ -27,11 +29,13 @@ mod push;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tool;
 
 use git::PlannedGit;
 use github::PlannedGitHub;
 use http::PlannedHttp;
 use state::State;
+use tool::{PlannedMail, PlannedPrograms};
 
 /// Numbers and ids that a plan invents are greater than this: no forge has come so far.
 pub const INVENTED: u64 = 9_000_000_000;
@@ -173,6 +177,10 @@ pub enum Built {
 pub enum Sent {
     /// An HTTP request; secrets are still names.
     Request(Request),
+    /// A program that may change the world; secrets are still names.
+    Command(Command),
+    /// A message.
+    Mail(Composed),
     /// A `repository_dispatch` event.
     Dispatch {
         /// Repository.
@@ -293,6 +301,8 @@ impl Overlay {
             git: Arc::new(self.shared.git()),
             github: Arc::new(self.shared.github()),
             http: Arc::new(PlannedHttp { shared: Arc::clone(&self.shared) }),
+            programs: Arc::new(PlannedPrograms { shared: Arc::clone(&self.shared) }),
+            mail: Arc::new(PlannedMail { shared: Arc::clone(&self.shared) }),
             artefacts: Arc::clone(&self.shared.artefacts),
             secrets: Arc::clone(&self.shared.live.secrets),
         }
