@@ -41,6 +41,7 @@ const SYSTEM: &[&str] = &[
     "/nix/store",
     "/etc/alternatives",
     "/etc/ca-certificates",
+    "/etc/gitconfig",
     "/etc/group",
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
