@@ -92,7 +92,12 @@ impl VersionFacts {
     /// Whether the version is of the time of modules below `src`: what came before followed other rules.
     #[must_use]
     pub fn has_modules(&self) -> bool {
-        !self.modules.is_empty() || self.root.as_ref().and_then(|root| self.at.get(root)).is_some_and(|set| set.names().next().is_some())
+        !self.modules.is_empty()
+            || self
+                .root
+                .as_ref()
+                .and_then(|root| self.at.get(root))
+                .is_some_and(|set| set.names().next().is_some())
     }
 
     /// Everything that is wrong. `commit` is where the tags belong.
@@ -114,12 +119,15 @@ impl VersionFacts {
         }
         let refs = self.actual();
         let off = refs.iter().filter(|(_, commit)| !self.on_main.contains(*commit));
-        found.extend(off.map(|(name, commit)| Finding::OffMain { name: name.clone(), commit: commit.clone() }));
+        found.extend(
+            off.map(|(name, commit)| Finding::OffMain { name: name.clone(), commit: commit.clone() }),
+        );
         let commits: BTreeSet<&String> = refs.values().collect();
         if commits.len() > 1 {
             found.push(Finding::NotOneCommit { commits: commits.into_iter().cloned().collect() });
         }
-        let missing: Vec<String> = self.refs(commit).into_keys().filter(|name| !refs.contains_key(name)).collect();
+        let missing: Vec<String> =
+            self.refs(commit).into_keys().filter(|name| !refs.contains_key(name)).collect();
         if !missing.is_empty() {
             found.push(Finding::MissingRef { refs: missing });
         }
@@ -127,7 +135,8 @@ impl VersionFacts {
     }
 
     fn actual(&self) -> BTreeMap<String, String> {
-        let modules = self.modules.iter().map(|(name, commit)| (module_ref(name, &self.version), commit.clone()));
+        let modules =
+            self.modules.iter().map(|(name, commit)| (module_ref(name, &self.version), commit.clone()));
         let root = self.root.iter().map(|commit| (format!("refs/tags/{}", self.version), commit.clone()));
         modules.chain(root).collect()
     }
@@ -183,7 +192,8 @@ mod tests {
 
     fn set(requires: &str) -> ModuleSet {
         let two = format!("module x/src/two\nrequire x/src/one {requires}\nreplace x/src/one => ../one\n");
-        let module = |name: &str, text: String| Module { name: name.into(), file: format!("src/{name}/go.mod"), text };
+        let module =
+            |name: &str, text: String| Module { name: name.into(), file: format!("src/{name}/go.mod"), text };
         ModuleSet::new(vec![module("one", "module x/src/one\n".into()), module("two", two)])
     }
 
@@ -197,7 +207,8 @@ mod tests {
 
     fn codes(facts: &VersionFacts) -> Vec<String> {
         let commit = facts.commit().unwrap().to_owned();
-        let code = |finding: &Finding| serde_json::to_value(finding).unwrap()["code"].as_str().unwrap().to_owned();
+        let code =
+            |finding: &Finding| serde_json::to_value(finding).unwrap()["code"].as_str().unwrap().to_owned();
         facts.findings(&commit).iter().map(code).collect()
     }
 
@@ -217,7 +228,11 @@ mod tests {
         assert_eq!(run(&all("v0.9.0", "m", "m"), &[("m", set("v0.9.0"))], &["m"]), clean);
         // One commit behind, on the branch: v0.9.0-alpha.3.
         assert_eq!(
-            run(&all("v0.9.0-alpha.3", "a", "b"), &[("a", set("v0.9.0-alpha.2")), ("b", set("v0.9.0-alpha.3"))], &["a", "b"]),
+            run(
+                &all("v0.9.0-alpha.3", "a", "b"),
+                &[("a", set("v0.9.0-alpha.2")), ("b", set("v0.9.0-alpha.3"))],
+                &["a", "b"]
+            ),
             ["require-mismatch", "not-one-commit"]
         );
         // A private branch: v0.10.0.
@@ -225,20 +240,39 @@ mod tests {
             run(&all("v0.10.0", "p", "b"), &[("p", set("v0.9.0")), ("b", set("v0.10.0"))], &["b"]),
             ["require-mismatch", "off-main", "off-main", "not-one-commit"]
         );
-        assert_eq!(run(&all("v0.9.0-alpha1", "m", "m"), &[("m", set("v0.9.0-alpha1"))], &["m"]), ["version-grammar"]);
+        assert_eq!(
+            run(&all("v0.9.0-alpha1", "m", "m"), &[("m", set("v0.9.0-alpha1"))], &["m"]),
+            ["version-grammar"]
+        );
         // Burnt, and forgotten.
         assert_eq!(run(&all("v0.8.1", "m", "m")[..2], &[("m", set("v0.8.1"))], &["m"]), ["missing-ref"]);
-        assert_eq!(run(&all("v0.21.1", "m", "m")[2..], &[("m", set("v0.0.0-00010101000000-000000000000"))], &["m"]), ["missing-ref"]);
+        assert_eq!(
+            run(&all("v0.21.1", "m", "m")[2..], &[("m", set("v0.0.0-00010101000000-000000000000"))], &["m"]),
+            ["missing-ref"]
+        );
         // Re-used months later: the root commit has no modules yet.
-        assert_eq!(run(&all("v0.8.0", "m", "r"), &[("m", set("v0.8.0")), ("r", ModuleSet::default())], &["m", "r"]), ["not-one-commit"]);
+        assert_eq!(
+            run(&all("v0.8.0", "m", "r"), &[("m", set("v0.8.0")), ("r", ModuleSet::default())], &["m", "r"]),
+            ["not-one-commit"]
+        );
         // Before the time of modules below src.
         assert_eq!(run(&[("v0.5.0-alpha".into(), "r")], &[("r", ModuleSet::default())], &["r"]), clean);
     }
 
     #[test]
     fn tags_of_recorded_modules() {
-        let line = |module: &str| SumLine { module: module.into(), version: "v0.7.0".into(), go_mod: false, hash: String::new() };
-        let table = [("g.com/o/r", Some("v0.7.0")), ("g.com/o/r/src/x", Some("src/x/v0.7.0")), ("g.com/o/rest", None), ("h.com/o/r", None)];
+        let line = |module: &str| SumLine {
+            module: module.into(),
+            version: "v0.7.0".into(),
+            go_mod: false,
+            hash: String::new(),
+        };
+        let table = [
+            ("g.com/o/r", Some("v0.7.0")),
+            ("g.com/o/r/src/x", Some("src/x/v0.7.0")),
+            ("g.com/o/rest", None),
+            ("h.com/o/r", None),
+        ];
         for (module, tag) in table {
             assert_eq!(tag_of("g.com/o/r", &line(module)).as_deref(), tag, "{module}");
         }

@@ -68,7 +68,8 @@ fn generator(text: &str, tag: &str) -> String {
             }
             _ => edited.push_str(line),
         }
-        below_image = printed.starts_with("\"image:\"") || (below_image && (printed.is_empty() || !is_tag && !printed.starts_with('"')));
+        below_image = printed.starts_with("\"image:\"")
+            || (below_image && (printed.is_empty() || !is_tag && !printed.starts_with('"')));
     }
     edited
 }
@@ -76,7 +77,8 @@ fn generator(text: &str, tag: &str) -> String {
 /// The paths that [`versions`] may change.
 #[must_use]
 pub fn files(layout: &Layout) -> Vec<String> {
-    let own = layout.chart.iter().flat_map(|chart| [format!("{chart}/Chart.yaml"), format!("{chart}/Chart.lock")]);
+    let own =
+        layout.chart.iter().flat_map(|chart| [format!("{chart}/Chart.yaml"), format!("{chart}/Chart.lock")]);
     own.chain(layout.sub_charts.iter().map(|folder| format!("{folder}/Chart.yaml"))).collect()
 }
 
@@ -184,7 +186,8 @@ pub fn versions(
         chart = yaml::set(&chart, &path, version).map_err(key(&own))?;
         if let Some(text) = &lock {
             let locked = yaml::set(text, &path, version);
-            lock = Some(locked.map_err(|_| ChartFault::Unlocked(lock_path.clone(), dependency.name.clone()))?);
+            lock =
+                Some(locked.map_err(|_| ChartFault::Unlocked(lock_path.clone(), dependency.name.clone()))?);
         }
     }
     if let Some(old) = text(&lock_path).zip(lock).map(|(old, new)| (old != new).then_some(new)) {
@@ -230,12 +233,22 @@ mod tests {
         let tree = tree();
         let layout = Layout::of(tree.keys().map(String::as_str));
         for (style, dev, files) in [(DevStyle::Prefix, "dev-abc", 3), (DevStyle::Suffix, "abc-dev", 4)] {
-            let wanted = Pin { tag: "abc".into(), image: "q.io/caa".into(), dev: vec!["libvirt".into(), "docker".into()], style, ..Pin::default() };
+            let wanted = Pin {
+                tag: "abc".into(),
+                image: "q.io/caa".into(),
+                dev: vec!["libvirt".into(), "docker".into()],
+                style,
+                ..Pin::default()
+            };
             let pinned = pin(&layout, |path| tree.get(path).cloned(), &wanted).unwrap();
             assert_eq!(pinned.files.len(), files, "{:?}", pinned.files.keys());
             assert!(pinned.images.contains(&format!("q.io/caa:{dev}")));
             let makefile = &pinned.files[GENERATOR];
-            assert_eq!((makefile.matches(dev).count(), makefile.matches("latest").count()), (1, 1), "{makefile}");
+            assert_eq!(
+                (makefile.matches(dev).count(), makefile.matches("latest").count()),
+                (1, 1),
+                "{makefile}"
+            );
             let after = |path: &str| pinned.files.get(path).or_else(|| tree.get(path)).cloned();
             let back = pin(&layout, after, &Pin { tag: LATEST.into(), ..wanted }).unwrap();
             assert!(back.files.iter().all(|(path, text)| tree.get(path) == Some(text)));
@@ -247,11 +260,20 @@ mod tests {
     fn versions_lead_to_a_new_lock() {
         let tree = tree();
         let layout = Layout::of(tree.keys().map(String::as_str));
-        let wanted = ChartVersions { chart: "0.3.0".into(), app: "v0.21.0".into(), kata_deploy: None, generated: "now".into() };
+        let wanted = ChartVersions {
+            chart: "0.3.0".into(),
+            app: "v0.21.0".into(),
+            kata_deploy: None,
+            generated: "now".into(),
+        };
         let files = versions(&layout, |path| tree.get(path).cloned(), &wanted).unwrap();
         assert_eq!(files.len(), 3);
         let lock = files.iter().find(|(path, _)| path.ends_with(".lock")).unwrap().1;
-        assert!(lock.contains("version: 0.3.0") && lock.contains("version: 3.31.0") && !lock.contains("sha256:old"));
+        assert!(
+            lock.contains("version: 0.3.0")
+                && lock.contains("version: 3.31.0")
+                && !lock.contains("sha256:old")
+        );
         let after = |path: &str| files.get(path).or_else(|| tree.get(path)).cloned();
         let again = versions(&layout, after, &ChartVersions { generated: "later".into(), ..wanted });
         assert_eq!(again, Ok(BTreeMap::new()), "nothing is locked anew");

@@ -46,11 +46,17 @@ mod tests {
 
     #[test]
     fn version_day_and_commit_change_together() {
-        let old = "cff-version: 1.2.0\ntitle: x\nversion: 0.9.0-alpha1\ndate-released: 2024-07-04\ncommit: b31f\n";
+        let old =
+            "cff-version: 1.2.0\ntitle: x\nversion: 0.9.0-alpha1\ndate-released: 2024-07-04\ncommit: b31f\n";
         let version = ReleaseVersion::parse("v0.9.0").unwrap();
         let commit = "9".repeat(40);
         let new = cite(old, version, "2024-08-02", &commit).unwrap();
-        assert_eq!(new, format!("cff-version: 1.2.0\ntitle: x\nversion: 0.9.0\ndate-released: 2024-08-02\ncommit: \"{commit}\"\n"));
+        assert_eq!(
+            new,
+            format!(
+                "cff-version: 1.2.0\ntitle: x\nversion: 0.9.0\ndate-released: 2024-08-02\ncommit: \"{commit}\"\n"
+            )
+        );
         let commit = format!("a{}", "9".repeat(39));
         let new = cite(old, version, "2024-08-02", &commit).unwrap();
         assert!(new.ends_with(&format!("commit: {commit}\n")));
@@ -61,8 +67,12 @@ mod tests {
 
     #[test]
     fn only_whole_versions_are_mentioned_anew() {
-        let (old, new) = (ReleaseVersion::parse("v0.10.0").unwrap(), ReleaseVersion::parse("v0.11.0").unwrap());
-        assert_eq!(mention("at v0.10.0, v0.10.01, v0.10.0-alpha.1 and v0.10.0.", old, new), "at v0.11.0, v0.10.01, v0.10.0-alpha.1 and v0.10.0.");
+        let (old, new) =
+            (ReleaseVersion::parse("v0.10.0").unwrap(), ReleaseVersion::parse("v0.11.0").unwrap());
+        assert_eq!(
+            mention("at v0.10.0, v0.10.01, v0.10.0-alpha.1 and v0.10.0.", old, new),
+            "at v0.11.0, v0.10.01, v0.10.0-alpha.1 and v0.10.0."
+        );
         assert_eq!(mention("v0.10.0\nv0.10.0.zip", old, new), "v0.11.0\nv0.11.0.zip");
     }
 }

@@ -132,7 +132,9 @@ pub fn skew(versions: &str, kata_module: Option<&str>, kata_deploy: Option<&str>
             .filter(|(_, version)| version.split('.').count() == 3)
             .collect();
     let differs = |pair: &[(&str, &str)]| match pair {
-        [(one, first), (other, second)] if first.trim_start_matches('v') != second.trim_start_matches('v') => {
+        [(one, first), (other, second)]
+            if first.trim_start_matches('v') != second.trim_start_matches('v') =>
+        {
             Some(format!("{one} is of kata {first}, {other} of {second}"))
         }
         _ => None,
@@ -156,8 +158,17 @@ mod tests {
         assert_eq!(seed.matches("tr1").count(), 2);
         assert!(seed.contains("reference: gc1 # why") && seed.contains("registry: ghcr.io/kbs"));
         assert!(seed.contains("reference: 3.13.0") && seed.contains("reference: main"));
-        let later = sync(LATER, &kata, &BTreeMap::from([("oci.guest-components.reference".into(), "by-hand".into())])).unwrap();
-        assert!(later.contains("reference: by-hand") && later.contains("reference: tr1") && later.contains("3.13.0"));
+        let later = sync(
+            LATER,
+            &kata,
+            &BTreeMap::from([("oci.guest-components.reference".into(), "by-hand".into())]),
+        )
+        .unwrap();
+        assert!(
+            later.contains("reference: by-hand")
+                && later.contains("reference: tr1")
+                && later.contains("3.13.0")
+        );
         assert_eq!(sync(&seed, &kata, &BTreeMap::new()).unwrap(), seed);
     }
 
@@ -166,8 +177,14 @@ mod tests {
         // The document of 2024 names `git.kbs.tag`, which never existed.
         let wrong = BTreeMap::from([("git.kbs.tag".to_owned(), "x".to_owned())]);
         let error = sync(SEED, &Kata::read("3.13.0", KATA), &wrong).unwrap_err();
-        assert!(error.to_string().contains("git.kbs.tag") && error.to_string().contains("there is reference"), "{error}");
-        assert!(matches!(sync(SEED, &Kata::read("x", "a: b\n"), &BTreeMap::new()), Err(ComponentFault::Silent(_))));
+        assert!(
+            error.to_string().contains("git.kbs.tag") && error.to_string().contains("there is reference"),
+            "{error}"
+        );
+        assert!(matches!(
+            sync(SEED, &Kata::read("x", "a: b\n"), &BTreeMap::new()),
+            Err(ComponentFault::Silent(_))
+        ));
     }
 
     #[test]

@@ -69,14 +69,27 @@ mod tests {
     use super::*;
 
     fn later(subject: &str, paths: &[&str]) -> Later {
-        Later { id: "0123456789abcdef".into(), subject: subject.into(), paths: paths.iter().map(|path| (*path).into()).collect() }
+        Later {
+            id: "0123456789abcdef".into(),
+            subject: subject.into(),
+            paths: paths.iter().map(|path| (*path).into()).collect(),
+        }
     }
 
     #[test]
     fn foreign_commits_are_told_and_release_commits_are_not() {
         let commits = [
-            later("release: pin", &["src/cloud-api-adaptor/install/overlays/aws/kustomization.yaml", "src/csi-wrapper/go.mod"]),
-            later("charts", &["src/webhook/chart/values.yaml", "src/cloud-api-adaptor/install/charts/peerpods/providers/libvirt.yaml"]),
+            later(
+                "release: pin",
+                &["src/cloud-api-adaptor/install/overlays/aws/kustomization.yaml", "src/csi-wrapper/go.mod"],
+            ),
+            later(
+                "charts",
+                &[
+                    "src/webhook/chart/values.yaml",
+                    "src/cloud-api-adaptor/install/charts/peerpods/providers/libvirt.yaml",
+                ],
+            ),
             later("docs", &["docs/x.md"]),
             later("slips in", &["src/cloud-api-adaptor/main.go"]),
         ];
@@ -86,7 +99,8 @@ mod tests {
 
     #[test]
     fn paths_of_a_diff() {
-        let diff = "diff --git a/x b/y.go b/x b/y.go\n--- a\n+++ b\ndiff --git a/old b/new\nrename from old\n";
+        let diff =
+            "diff --git a/x b/y.go b/x b/y.go\n--- a\n+++ b\ndiff --git a/old b/new\nrename from old\n";
         assert_eq!(changed_paths(diff), ["x b/y.go", "new"]);
     }
 }

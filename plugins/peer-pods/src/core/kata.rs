@@ -48,13 +48,16 @@ pub fn move_module(files: &BTreeMap<String, String>, wanted: &Move<'_>) -> Moved
         let mut edited = set_require(text, wanted.module, wanted.version);
         let sum_path = format!("{}go.sum", path.strip_suffix("go.mod").unwrap_or_default());
         let sum = files.get(&sum_path).cloned().unwrap_or_default();
-        let known = |line: &&go_sum::SumLine| line.module == wanted.module && line.go_mod && line.version == old.version;
+        let known = |line: &&go_sum::SumLine| {
+            line.module == wanted.module && line.go_mod && line.version == old.version
+        };
         let before = go_sum::parse(&sum).iter().find(known).map(|line| line.hash.clone());
         if before.as_deref() != Some(&wanted.hashes.go_mod_h1) {
             moved.graph_changed = true;
             edited = raise(edited, &own, wanted, moved.raised.entry(path.clone()).or_default());
         }
-        let new_sum = go_sum::exchange(&sum, wanted.module, Some(&old.version), wanted.version, wanted.hashes);
+        let new_sum =
+            go_sum::exchange(&sum, wanted.module, Some(&old.version), wanted.version, wanted.hashes);
         if edited != *text {
             moved.files.insert(path.clone(), edited);
         }
@@ -89,22 +92,37 @@ mod tests {
     }
 
     fn files() -> BTreeMap<String, String> {
-        let go_mod = "module x.org/a\n\nrequire (\n\tk.org/kata v0.0.0-1-a\n\tl.org/l v1.2.0\n\tm.org/m v1.9.0\n)\n";
-        let go_sum = "k.org/kata v0.0.0-1-a h1:old=\nk.org/kata v0.0.0-1-a/go.mod h1:mod=\nl.org/l v1.2.0 h1:l=\n";
+        let go_mod =
+            "module x.org/a\n\nrequire (\n\tk.org/kata v0.0.0-1-a\n\tl.org/l v1.2.0\n\tm.org/m v1.9.0\n)\n";
+        let go_sum =
+            "k.org/kata v0.0.0-1-a h1:old=\nk.org/kata v0.0.0-1-a/go.mod h1:mod=\nl.org/l v1.2.0 h1:l=\n";
         let local = "module x.org/b\n\nrequire k.org/kata v0.0.0-1-a\n\nreplace k.org/kata => ../kata\n";
-        [("src/a/go.mod", go_mod), ("src/a/go.sum", go_sum), ("src/b/go.mod", local), ("src/c/go.mod", "module x.org/c\n")]
-            .map(|(path, text)| (path.to_owned(), text.to_owned()))
-            .into()
+        [
+            ("src/a/go.mod", go_mod),
+            ("src/a/go.sum", go_sum),
+            ("src/b/go.mod", local),
+            ("src/c/go.mod", "module x.org/c\n"),
+        ]
+        .map(|(path, text)| (path.to_owned(), text.to_owned()))
+        .into()
     }
 
     #[test]
     fn with_the_same_go_mod_three_lines_change() {
         let hashes = hashes("h1:mod=");
-        let wanted = Move { module: "k.org/kata", version: "v0.0.0-2-b", hashes: &hashes, go_mod: Some("require l.org/l v9.0.0\n") };
+        let wanted = Move {
+            module: "k.org/kata",
+            version: "v0.0.0-2-b",
+            hashes: &hashes,
+            go_mod: Some("require l.org/l v9.0.0\n"),
+        };
         let moved = move_module(&files(), &wanted);
         assert!(!moved.graph_changed && moved.raised.is_empty());
         assert_eq!(moved.files.keys().collect::<Vec<_>>(), ["src/a/go.mod", "src/a/go.sum"]);
-        assert_eq!(moved.files["src/a/go.sum"], "k.org/kata v0.0.0-2-b h1:new=\nk.org/kata v0.0.0-2-b/go.mod h1:mod=\nl.org/l v1.2.0 h1:l=\n");
+        assert_eq!(
+            moved.files["src/a/go.sum"],
+            "k.org/kata v0.0.0-2-b h1:new=\nk.org/kata v0.0.0-2-b/go.mod h1:mod=\nl.org/l v1.2.0 h1:l=\n"
+        );
         let after: BTreeMap<String, String> = files().into_iter().chain(moved.files).collect();
         assert!(move_module(&after, &wanted).files.is_empty());
     }
@@ -113,7 +131,10 @@ mod tests {
     fn with_another_go_mod_listed_requirements_rise_and_no_sum_is_guessed() {
         let hashes = hashes("h1:other=");
         let new = "module k.org/kata\nrequire (\n\tl.org/l v1.10.0\n\tm.org/m v1.2.0\n\tn.org/n v1.0.0\n)\n";
-        let moved = move_module(&files(), &Move { module: "k.org/kata", version: "v0.0.0-2-b", hashes: &hashes, go_mod: Some(new) });
+        let moved = move_module(
+            &files(),
+            &Move { module: "k.org/kata", version: "v0.0.0-2-b", hashes: &hashes, go_mod: Some(new) },
+        );
         assert!(moved.graph_changed);
         assert_eq!(moved.raised["src/a/go.mod"], ["l.org/l v1.2.0 => v1.10.0"]);
         assert!(moved.files["src/a/go.mod"].contains("\tl.org/l v1.10.0\n\tm.org/m v1.9.0\n"));

@@ -36,8 +36,13 @@ impl Profile {
     pub fn story(self) -> (&'static str, &'static str) {
         match self {
             Self::Seed => ("2024-07", "the process as written down in docs/Release-Process.md"),
-            Self::Sed => ("2024-09", "line edits over all overlays, operator released first, CITATION.cff with its commit"),
-            Self::Pseudo => ("2025-11", "modules require each other by the zero pseudo-version; pre-releases optional"),
+            Self::Sed => (
+                "2024-09",
+                "line edits over all overlays, operator released first, CITATION.cff with its commit",
+            ),
+            Self::Pseudo => {
+                ("2025-11", "modules require each other by the zero pseudo-version; pre-releases optional")
+            }
             Self::Charts => ("2026-01", "Helm charts take the place of overlays and of the operator"),
         }
     }
@@ -104,7 +109,9 @@ impl Layout {
                 self.modules.insert((*name).to_owned(), format!("src/{name}"));
             }
             ["src", name, "chart", "Chart.yaml"] => self.sub_charts.push(format!("src/{name}/chart")),
-            ["versions.yaml"] | ["src", "cloud-api-adaptor", "versions.yaml"] => self.versions = Some(path.to_owned()),
+            ["versions.yaml"] | ["src", "cloud-api-adaptor", "versions.yaml"] => {
+                self.versions = Some(path.to_owned())
+            }
             ["CITATION.cff"] => self.citation = Some(path.to_owned()),
             [".github", "workflows", "publish_images_on_push.yaml"] => self.publishes_on_push = true,
             _ => {}

@@ -35,7 +35,9 @@ pub enum ModuleFault {
     #[error("the modules {} require each other in a circle; no order of tags can be right", .0.join(", "))]
     Cycle(Vec<String>),
     /// A sibling is required without a local replacement: its version would have to exist already.
-    #[error("{file} requires {module} without `replace {module} => ../…`; keep the local replacement, or publish that module first")]
+    #[error(
+        "{file} requires {module} without `replace {module} => ../…`; keep the local replacement, or publish that module first"
+    )]
     NoReplace {
         /// The `go.mod`.
         file: String,
@@ -165,7 +167,13 @@ impl ModuleSet {
         Ok(bump)
     }
 
-    fn frozen(&self, module: &Module, edge: &Edge, version: &str, bump: &mut Bump) -> Result<(), ModuleFault> {
+    fn frozen(
+        &self,
+        module: &Module,
+        edge: &Edge,
+        version: &str,
+        bump: &mut Bump,
+    ) -> Result<(), ModuleFault> {
         if edge.version == version {
             return Ok(());
         }
@@ -224,14 +232,20 @@ mod tests {
     #[test]
     fn requirements_with_a_replacement_are_bumped_and_nothing_else() {
         let bump = seed().bump("v0.9.0").unwrap();
-        assert_eq!(bump.files.keys().collect::<Vec<_>>(), ["src/adaptor/go.mod", "src/csi/go.mod", "src/ctrl/go.mod"]);
+        assert_eq!(
+            bump.files.keys().collect::<Vec<_>>(),
+            ["src/adaptor/go.mod", "src/csi/go.mod", "src/ctrl/go.mod"]
+        );
         let lines: usize = bump.files.values().map(|text| text.matches(" v0.9.0 // keep\n").count()).sum();
         assert_eq!(lines, 4);
         assert!(bump.remarks.iter().any(|remark| remark.contains("in a circle")), "{:?}", bump.remarks);
         let again: Vec<Module> = seed()
             .modules
             .into_iter()
-            .map(|module| Module { text: bump.files.get(&module.file).cloned().unwrap_or(module.text.clone()), ..module })
+            .map(|module| Module {
+                text: bump.files.get(&module.file).cloned().unwrap_or(module.text.clone()),
+                ..module
+            })
             .collect();
         assert!(ModuleSet::new(again.clone()).bump("v0.9.0").unwrap().files.is_empty(), "twice is once");
         assert!(ModuleSet::new(again).mismatches("v0.9.0").is_empty());
@@ -244,7 +258,10 @@ mod tests {
 
     #[test]
     fn circles_and_missing_replacements_are_refused() {
-        let circle = ModuleSet::new(vec![module("a", &[("b", "v1.0.0", true)]), module("b", &[("a", "v1.0.0", true)])]);
+        let circle = ModuleSet::new(vec![
+            module("a", &[("b", "v1.0.0", true)]),
+            module("b", &[("a", "v1.0.0", true)]),
+        ]);
         assert_eq!(circle.bump("v1.1.0"), Err(ModuleFault::Cycle(vec!["a".into(), "b".into()])));
         let bare = ModuleSet::new(vec![module("a", &[("b", "v1.0.0", false)]), module("b", &[])]);
         assert_eq!(
@@ -264,6 +281,8 @@ mod tests {
         assert_eq!(found["src/a/go.mod"], BTreeMap::from([("b".to_owned(), "v0.10.0-alpha1".to_owned())]));
         assert!(set.is_pseudo());
         let bump = set.bump("v0.10.0-alpha.1").unwrap();
-        assert!(bump.files["src/a/go.mod"].contains(LOCAL_PSEUDO) && bump.remarks[0].contains("from outside"));
+        assert!(
+            bump.files["src/a/go.mod"].contains(LOCAL_PSEUDO) && bump.remarks[0].contains("from outside")
+        );
     }
 }

@@ -89,9 +89,14 @@ pub fn pin(layout: &Layout, text: impl Fn(&str) -> Option<String>, pin: &Pin) ->
         if image.target() == pin.image {
             pinned.images.insert(format!("{}:{tag}", pin.image));
         } else {
-            pinned.remarks.push(format!("{path} deploys {} and not {}: nobody builds that here", image.target(), pin.image));
+            pinned.remarks.push(format!(
+                "{path} deploys {} and not {}: nobody builds that here",
+                image.target(),
+                pin.image
+            ));
         }
-        let new = kustomization::set_new_tag(&old, ENTRY, &tag).map_err(|error| format!("{path}: {error}"))?;
+        let new =
+            kustomization::set_new_tag(&old, ENTRY, &tag).map_err(|error| format!("{path}: {error}"))?;
         if new != old {
             pinned.files.insert(path.clone(), new);
         }
@@ -119,9 +124,12 @@ mod tests {
 
     fn tree(overlays: &[(&str, &str, &str)]) -> BTreeMap<String, String> {
         let text = |name: &str, tag: &str| {
-            format!("images:\n- name: cloud-api-adaptor\n  newName: {name} # change image if needed\n  newTag: {tag}\n")
+            format!(
+                "images:\n- name: cloud-api-adaptor\n  newName: {name} # change image if needed\n  newTag: {tag}\n"
+            )
         };
-        let path = |provider: &str| format!("src/cloud-api-adaptor/install/overlays/{provider}/kustomization.yaml");
+        let path =
+            |provider: &str| format!("src/cloud-api-adaptor/install/overlays/{provider}/kustomization.yaml");
         overlays.iter().map(|(provider, name, tag)| (path(provider), text(name, tag))).collect()
     }
 
@@ -153,8 +161,10 @@ mod tests {
         let sha = "a".repeat(40);
         assert_eq!(pinned.images, BTreeSet::from([format!("{IMAGE}:{sha}"), format!("{IMAGE}:dev-{sha}")]));
         assert!(pinned.remarks.iter().any(|remark| remark.contains("192.168.122.1")));
-        let after: BTreeMap<String, String> =
-            tree.iter().map(|(path, text)| (path.clone(), pinned.files.get(path).unwrap_or(text).clone())).collect();
+        let after: BTreeMap<String, String> = tree
+            .iter()
+            .map(|(path, text)| (path.clone(), pinned.files.get(path).unwrap_or(text).clone()))
+            .collect();
         assert!(run(&after, &wanted).files.is_empty());
         let back = run(&after, &Pin { tag: LATEST.into(), ..wanted });
         assert!(back.files.values().all(|text| text.ends_with("newTag: latest\n")), "{:?}", back.files);

@@ -41,7 +41,9 @@ pub struct TagFacts<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TagFault {
     /// Check 1.
-    #[error("{commit} is not the head of the branch, which is {head}; tag what was merged last, or say why not")]
+    #[error(
+        "{commit} is not the head of the branch, which is {head}; tag what was merged last, or say why not"
+    )]
     NotHead {
         /// The commit asked for.
         commit: String,
@@ -70,7 +72,9 @@ pub enum TagFault {
         wanted: String,
     },
     /// Check 5.
-    #[error("the tag {name} is there at {found} and not at {wanted}; a tag is never moved: the next free version is {next}")]
+    #[error(
+        "the tag {name} is there at {found} and not at {wanted}; a tag is never moved: the next free version is {next}"
+    )]
     Elsewhere {
         /// The tag.
         name: String,
@@ -85,7 +89,9 @@ pub enum TagFault {
     #[error(transparent)]
     Version(#[from] VersionFault),
     /// Check 7.
-    #[error("the module proxy knows {module} {version} already, perhaps from a tag that was deleted; the next free version is {next}")]
+    #[error(
+        "the module proxy knows {module} {version} already, perhaps from a tag that was deleted; the next free version is {next}"
+    )]
     KnownToProxy {
         /// The module.
         module: String,
@@ -134,8 +140,11 @@ pub fn decide(facts: &TagFacts<'_>) -> Result<TagPlan, Vec<TagFault>> {
         faults.push(fault.into());
         Vec::new()
     });
-    let left_out: Vec<String> =
-        order.iter().filter(|name| !facts.wanted.is_empty() && !facts.wanted.contains(name)).cloned().collect();
+    let left_out: Vec<String> = order
+        .iter()
+        .filter(|name| !facts.wanted.is_empty() && !facts.wanted.contains(name))
+        .cloned()
+        .collect();
     if !left_out.is_empty() {
         faults.push(TagFault::Incomplete(left_out));
     }
@@ -145,7 +154,10 @@ pub fn decide(facts: &TagFacts<'_>) -> Result<TagPlan, Vec<TagFault>> {
     check_place(facts, done, &mut faults);
     check_version(facts, &plan, &mut faults);
     if facts.nonstandard && ReleaseVersion::parse(facts.version).is_err() {
-        plan.remarks.push(format!("{} is outside the grammar; Go will sort it where nobody expects it", facts.version));
+        plan.remarks.push(format!(
+            "{} is outside the grammar; Go will sort it where nobody expects it",
+            facts.version
+        ));
     }
     for (file, requires) in facts.modules.mismatches(facts.version) {
         for (sibling, found) in requires {
@@ -154,7 +166,8 @@ pub fn decide(facts: &TagFacts<'_>) -> Result<TagPlan, Vec<TagFault>> {
         }
     }
     for (module, found) in facts.zip_faults {
-        faults.extend(found.iter().map(|fault| TagFault::Zip { module: module.clone(), fault: fault.clone() }));
+        faults
+            .extend(found.iter().map(|fault| TagFault::Zip { module: module.clone(), fault: fault.clone() }));
     }
     if !facts.missing_images.is_empty() {
         faults.push(TagFault::Images(facts.missing_images.to_vec()));
@@ -183,7 +196,9 @@ fn check_version(facts: &TagFacts<'_>, plan: &TagPlan, faults: &mut Vec<TagFault
     let all: BTreeSet<String> =
         facts.tags.keys().map(|name| name.rsplit('/').next().unwrap_or(name).to_owned()).collect();
     let next = match ReleaseVersion::parse(facts.version) {
-        Ok(version) => next_free(version, &all.iter().cloned().chain([facts.version.to_owned()]).collect()).to_string(),
+        Ok(version) => {
+            next_free(version, &all.iter().cloned().chain([facts.version.to_owned()]).collect()).to_string()
+        }
         Err(_) => "of the form vX.Y.Z".to_owned(),
     };
     for name in names {
@@ -223,7 +238,9 @@ mod tests {
 
     fn modules(version: &str) -> ModuleSet {
         let one = "module x.org/src/one\n".to_owned();
-        let two = format!("module x.org/src/two\nrequire x.org/src/one {version}\nreplace x.org/src/one => ../one\n");
+        let two = format!(
+            "module x.org/src/two\nrequire x.org/src/one {version}\nreplace x.org/src/one => ../one\n"
+        );
         ModuleSet::new(vec![
             Module { name: "two".into(), file: "src/two/go.mod".into(), text: two },
             Module { name: "one".into(), file: "src/one/go.mod".into(), text: one },
@@ -232,7 +249,8 @@ mod tests {
 
     /// Decides over good facts with one change.
     fn with(change: impl FnOnce(&mut World)) -> Result<TagPlan, Vec<TagFault>> {
-        let mut world = World { version: "v0.9.0", head: COMMIT, on_main: true, requires: "v0.9.0", ..World::default() };
+        let mut world =
+            World { version: "v0.9.0", head: COMMIT, on_main: true, requires: "v0.9.0", ..World::default() };
         change(&mut world);
         decide(&TagFacts {
             version: world.version,
@@ -293,7 +311,9 @@ mod tests {
             (said(|world| world.version = "v0.9.0-alpha1"), "did you mean v0.9.0-alpha.1?"),
             (said(|world| world.known = BTreeSet::from(["one".into()])), "the module proxy knows one v0.9.0"),
             (
-                said(|world| world.zip = BTreeMap::from([("one".into(), vec![ZipFault::Path("a\\b".into())])])),
+                said(|world| {
+                    world.zip = BTreeMap::from([("one".into(), vec![ZipFault::Path("a\\b".into())])])
+                }),
                 "Go would refuse the module one",
             ),
             (said(|world| world.images = vec!["q.io/a:1".into()]), "the images q.io/a:1 do not exist"),

@@ -155,7 +155,9 @@ pub fn next_free(version: ReleaseVersion, existing: &BTreeSet<String>) -> Releas
 /// included: Go users are given what sorts highest.
 fn obstacle(version: ReleaseVersion, existing: &BTreeSet<String>) -> Option<String> {
     let wanted = semver_of(&version.to_string())?;
-    let core = |found: &semver::Version| (found.major, found.minor, found.patch) == (version.major, version.minor, version.patch);
+    let core = |found: &semver::Version| {
+        (found.major, found.minor, found.patch) == (version.major, version.minor, version.patch)
+    };
     let above = existing.iter().filter_map(|text| semver_of(text).map(|found| (found, text)));
     above.filter(|(found, _)| core(found) && *found >= wanted).max().map(|(_, text)| text.clone())
 }
@@ -232,7 +234,10 @@ mod tests {
     #[test]
     fn the_alpha_counter_comes_from_the_tags() {
         let version = ReleaseVersion::parse("v0.9.0").unwrap();
-        assert_eq!(version.next_alpha(["v0.9.0-alpha.4", "v0.9.0-alpha.12", "v0.8.0-alpha.99"]).to_string(), "v0.9.0-alpha.13");
+        assert_eq!(
+            version.next_alpha(["v0.9.0-alpha.4", "v0.9.0-alpha.12", "v0.8.0-alpha.99"]).to_string(),
+            "v0.9.0-alpha.13"
+        );
         assert_eq!(version.next_alpha([]).to_string(), "v0.9.0-alpha.1");
     }
 
