@@ -9,8 +9,11 @@ use std::path::PathBuf;
 mod guest_build;
 
 /// Package of each official plugin and the name it is embedded under.
-const PLUGINS: &[(&str, &str)] =
-    &[("castoff-csi-sidecar", "csi-sidecar"), ("castoff-kubernetes-patch", "kubernetes-patch")];
+const PLUGINS: &[(&str, &str)] = &[
+    ("castoff-csi-sidecar", "csi-sidecar"),
+    ("castoff-kubernetes-patch", "kubernetes-patch"),
+    ("castoff-peer-pods", "peer-pods"),
+];
 
 fn main() {
     let manifest_dir = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));

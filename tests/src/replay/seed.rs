@@ -36,6 +36,12 @@ pub fn now(case: &Case) -> Result<DateTime<Utc>> {
 /// # Errors
 /// When the case has no moment.
 pub fn empty(case: &Case) -> Result<World> {
+    Ok(staffed(now(case)?))
+}
+
+/// A world at a moment with nobody but who releases.
+#[must_use]
+pub fn staffed(now: DateTime<Utc>) -> World {
     let account = Account {
         login: USER.into(),
         token: Some(format!("token-of-{USER}")),
@@ -44,7 +50,7 @@ pub fn empty(case: &Case) -> Result<World> {
         permissions: BTreeMap::from([("*".into(), Permission::Admin)]),
         ..Account::default()
     };
-    Ok(World { now: Some(now(case)?), user: Some(USER.into()), accounts: vec![account], ..World::default() })
+    World { now: Some(now), user: Some(USER.into()), accounts: vec![account], ..World::default() }
 }
 
 /// A world for what is only computed: at the moment of the case, or at none in particular.

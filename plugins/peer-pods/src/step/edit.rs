@@ -73,19 +73,33 @@ impl<'a> Desk<'a> {
         edit.reason =
             format!("guest-components, trustee and kata-containers as kata-containers {kata} has them.");
         let old = self.checkout.text(path)?.unwrap_or_default();
-        let overrides: BTreeMap<String, String> = self
-            .inputs
-            .set
-            .iter()
-            .filter(|(key, _)| !key.starts_with("git.coco-operator."))
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect();
+        let overrides = self.overrides();
         let new = component::sync(&old, &facts, &overrides).map_err(invalid)?;
         self.remarks.extend(
             overrides
                 .iter()
                 .map(|(key, value)| format!("{key} is {value} by hand, kata-containers says otherwise")),
         );
+        keep(&mut edit, path, &old, new);
+        Ok(edit)
+    }
+
+    /// Values of components decided by hand.
+    fn overrides(&self) -> BTreeMap<String, String> {
+        let own = self.inputs.set.iter().filter(|(key, _)| !key.starts_with("git.coco-operator."));
+        own.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// Without a version of kata-containers only what is decided by hand is set.
+    fn by_hand(&self, path: &str) -> Result<Edit, Error> {
+        let overrides = self.overrides();
+        let mut edit = Edit {
+            title: "versions: update components".to_owned(),
+            reason: format!("By hand: {}.", overrides.keys().cloned().collect::<Vec<_>>().join(", ")),
+            ..Edit::default()
+        };
+        let old = self.checkout.text(path)?.unwrap_or_default();
+        let new = component::set(&old, &overrides).map_err(invalid)?;
         keep(&mut edit, path, &old, new);
         Ok(edit)
     }

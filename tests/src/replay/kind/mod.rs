@@ -5,6 +5,8 @@ mod deployment;
 mod docs;
 mod images;
 mod jobs;
+mod module;
+mod pod;
 mod promotion;
 mod schedule;
 mod script;
@@ -82,6 +84,9 @@ const ALL: &[Kind] = &[
     images::KIND,
     schedule::KIND,
     version::KIND,
+    pod::KIND,
+    module::TAGS,
+    module::HASH,
 ];
 
 /// The kind of that name.
