@@ -1,4 +1,5 @@
-//! Releases: a draft first, then its files, then published once.
+//! Releases: a draft first, then its files, then published once. Without files it is published at once: workflows that listen
+//! for the creation of a release are never told of one that was a draft.
 
 use std::collections::BTreeSet;
 
@@ -188,7 +189,7 @@ impl GitHubBackend {
         }
         let mut release = match self.release_by_tag(repository, &spec.tag).await? {
             Some(release) => self.amend_release(repository, release, spec).await?,
-            None => self.draft_release(repository, spec).await?,
+            None => self.create_release(repository, spec).await?,
         };
         release.assets = self.assets_of(repository, &release).await?;
         // Conflicts of any file are found before the first one is sent.
@@ -203,21 +204,21 @@ impl GitHubBackend {
         }
         if release.draft && !spec.draft {
             release = self.publish(repository, release, spec).await?;
-            if !tagged {
-                self.tag_stands(repository, spec).await?;
-            }
+        }
+        if !tagged && !spec.draft {
+            self.tag_stands(repository, spec).await?;
         }
         Ok(release.into())
     }
 
-    async fn draft_release(&self, repository: &Slug, spec: &ReleaseSpec) -> Result<RawRelease> {
+    async fn create_release(&self, repository: &Slug, spec: &ReleaseSpec) -> Result<RawRelease> {
         let mut body = texts(spec);
         body["tag_name"] = Value::from(spec.tag.as_str());
-        body["draft"] = Value::from(true);
+        body["draft"] = Value::from(spec.draft || !spec.assets.is_empty());
         if !spec.commit.is_empty() {
             body["target_commitish"] = Value::from(spec.commit.as_str());
         }
-        let what = format!("drafting the release {} of {repository}", spec.tag);
+        let what = format!("making the release {} of {repository}", spec.tag);
         let call = Call::json(Method::POST, repository_path(repository, "releases"), &body, what);
         self.wire.write_json(&call).await
     }

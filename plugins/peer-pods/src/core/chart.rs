@@ -30,8 +30,9 @@ pub fn pin(layout: &Layout, text: impl Fn(&str) -> Option<String>, pin: &Pin) ->
         }
         Ok(())
     };
-    let main = text(&values).ok_or_else(|| format!("{values} cannot be read"))?;
-    set(&values, &main, &pin.tag, Some(pin.image.clone()))?;
+    if let Some(main) = text(&values) {
+        set(&values, &main, &pin.tag, Some(pin.image.clone()))?;
+    }
     for provider in &pin.dev {
         let path = format!("{chart}/providers/{provider}.yaml");
         let Some(old) = text(&path).filter(|old| yaml::get(old, "image.tag").is_ok()) else { continue };

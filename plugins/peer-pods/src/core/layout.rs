@@ -1,7 +1,7 @@
 //! What a tree shows: where things are, and which of the dated profiles fits it. Nothing is listed by hand that the tree
 //! can tell: a provider forgotten in a list was the fault of three releases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Dated variants of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub struct Layout {
     /// Folder of the Helm chart.
     pub chart: Option<String>,
     /// Folders of the charts below `src/*/chart`.
-    pub sub_charts: Vec<String>,
+    pub sub_charts: BTreeSet<String>,
     /// `CITATION.cff`.
     pub citation: Option<String>,
     /// Workflow that builds images on a push.
@@ -89,7 +89,7 @@ pub struct Layout {
 }
 
 const OVERLAYS: &str = "install/overlays/";
-const CHART: &str = "install/charts/peerpods/values.yaml";
+const CHART: &str = "install/charts/peerpods/";
 
 impl Layout {
     /// Reads a list of paths.
@@ -108,7 +108,9 @@ impl Layout {
             ["src", name, "go.mod"] => {
                 self.modules.insert((*name).to_owned(), format!("src/{name}"));
             }
-            ["src", name, "chart", "Chart.yaml"] => self.sub_charts.push(format!("src/{name}/chart")),
+            ["src", name, "chart", "Chart.yaml" | "values.yaml"] => {
+                self.sub_charts.insert(format!("src/{name}/chart"));
+            }
             ["versions.yaml"] | ["src", "cloud-api-adaptor", "versions.yaml"] => {
                 self.versions = Some(path.to_owned())
             }
@@ -127,8 +129,8 @@ impl Layout {
         {
             self.overlays.insert(provider.to_owned(), path.to_owned());
         }
-        if inside == CHART {
-            self.chart = path.strip_suffix("/values.yaml").map(str::to_owned);
+        if matches!(inside.strip_prefix(CHART), Some("Chart.yaml" | "values.yaml")) {
+            self.chart = path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
         }
     }
 

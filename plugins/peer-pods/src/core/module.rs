@@ -285,4 +285,73 @@ mod tests {
             bump.files["src/a/go.mod"].contains(LOCAL_PSEUDO) && bump.remarks[0].contains("from outside")
         );
     }
+
+    /// The real `go` agrees that a bump leaves nothing to tidy. Without a `go` of 1.23 or newer it says so and tests nothing.
+    #[test]
+    fn the_real_go_has_nothing_to_tidy() {
+        use std::process::Command;
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let go_mod = |name: &str, requires: &[&str]| {
+            let lines: String = requires
+                .iter()
+                .map(|to| {
+                    format!("\nrequire x.example/src/{to} v0.8.2\n\nreplace x.example/src/{to} => ../{to}\n")
+                })
+                .collect();
+            Module {
+                name: name.into(),
+                file: format!("src/{name}/go.mod"),
+                text: format!("module x.example/src/{name}\n\ngo 1.21\n{lines}"),
+            }
+        };
+        let set = ModuleSet::new(vec![
+            go_mod("providers", &[]),
+            go_mod("ctrl", &["providers"]),
+            go_mod("adaptor", &["providers", "ctrl"]),
+        ]);
+        let bump = set.bump("v0.9.0").unwrap();
+        for module in &set.modules {
+            write(&module.file, bump.files.get(&module.file).unwrap_or(&module.text));
+            let imports: String = ["providers", "ctrl"]
+                .into_iter()
+                .filter(|to| module.text.contains(&format!("src/{to} v")))
+                .map(|to| format!("import _ \"x.example/src/{to}\"\n"))
+                .collect();
+            write(&format!("src/{}/it.go", module.name), &format!("package {}\n\n{imports}", module.name));
+        }
+        for module in &set.modules {
+            for arguments in [["mod", "tidy", "-diff"].as_slice(), &["mod", "verify"]] {
+                let done = Command::new("go")
+                    .args(arguments)
+                    .current_dir(folder.path().join("src").join(&module.name))
+                    .env("GOPROXY", "off")
+                    .env("GOFLAGS", "-mod=mod")
+                    .env("GOTOOLCHAIN", "local")
+                    .env("GOCACHE", folder.path().join("cache"))
+                    .env("GOPATH", folder.path().join("path"))
+                    .output();
+                let said = match &done {
+                    Ok(done) => format!(
+                        "{}{}",
+                        String::from_utf8_lossy(&done.stdout),
+                        String::from_utf8_lossy(&done.stderr)
+                    ),
+                    Err(error) => error.to_string(),
+                };
+                if done.is_err() || said.contains("flag provided but not defined") {
+                    #[allow(clippy::print_stderr)]
+                    {
+                        eprintln!("skipped: no go of 1.23 or newer here: {said}");
+                    }
+                    return;
+                }
+                assert!(done.unwrap().status.success(), "{} {arguments:?}: {said}", module.name);
+            }
+        }
+    }
 }

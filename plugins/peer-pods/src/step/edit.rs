@@ -60,9 +60,8 @@ impl<'a> Desk<'a> {
     /// P2: components follow kata-containers.
     pub(crate) fn components(&mut self) -> Result<Edit, Error> {
         let mut edit = Edit { title: "versions: update components".to_owned(), ..Edit::default() };
-        let (Some(kata), Some(path)) = (&self.inputs.kata, &self.checkout.layout.versions) else {
-            return Ok(edit);
-        };
+        let Some(path) = &self.checkout.layout.versions else { return Ok(edit) };
+        let Some(kata) = &self.inputs.kata else { return self.by_hand(path) };
         let repository = git::open(&self.inputs.kata_repository)?;
         let commit = kata_commit(&repository, kata)?;
         let versions = text_at(&repository, &commit, "versions.yaml")?;
