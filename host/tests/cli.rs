@@ -197,6 +197,9 @@ macro_rules! check {
     }};
 }
 
+#[path = "cli/train.rs"]
+mod train;
+
 #[test]
 fn no_command() {
     let shown = Place::new().castoff(&[]);

@@ -1,7 +1,8 @@
-//! What the host costs: loading, instantiating, calls through the gate, decisions, and the notes of a large release.
+//! What the host costs: loading, instantiating, calls through the gate, decisions, the notes of a large release, and a train.
 //!
 //! `cargo bench -p castoff-tests`
 
+#![allow(clippy::print_stdout)]
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use castoff::operation::Need;
 use castoff::policy::{Policy, Scope, decide};
 use castoff::run::Ledger;
 use castoff_tests::theatre::{EXERCISER, Theatre, engine};
+use castoff_tests::train::{Driven, TrainExample, sidecars};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -155,5 +157,36 @@ fn notes(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, load, gate, decision, notes);
+/// One sidecar and eight side by side, each with thirty pull requests since its last release, from an empty folder to the
+/// end; and what the notes of all cost.
+fn trains(c: &mut Criterion) {
+    const PULLS: usize = 30;
+    let runtime = runtime();
+    let mut group = c.benchmark_group("train");
+    group.sample_size(10).measurement_time(Duration::from_secs(30));
+    for count in [1, 8] {
+        let (_folder, file) = sidecars(count, PULLS).expect("a world");
+        let train = runtime.block_on(TrainExample::load(&file)).expect("the train is whole");
+        let rehearse = || async {
+            let mut run = train.begin().await.expect("a train begins");
+            run.stage().forge().record();
+            let Ok(Driven::Through(standing)) = run.play(count, None).await else { panic!("it stopped") };
+            assert_eq!(standing.verdict(), Verdict::Finished);
+            run
+        };
+        let queries = runtime.block_on(rehearse()).asked();
+        let sizes = queries.iter().map(|query| query.matches("pullRequest(number").count());
+        let notes = sizes.filter(|size| *size > count).count();
+        println!(
+            "{count} sidecars, {} pull requests: {notes} GraphQL requests for their notes",
+            count * PULLS
+        );
+        group.bench_function(format!("{count} sidecars, rehearsed"), |b| {
+            b.iter(|| runtime.block_on(rehearse()));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, load, gate, decision, notes, trains);
 criterion_main!(benches);

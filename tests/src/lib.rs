@@ -7,3 +7,4 @@ pub mod matrix;
 pub mod openapi;
 pub mod replay;
 pub mod theatre;
+pub mod train;

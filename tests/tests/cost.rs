@@ -5,6 +5,7 @@
 use castoff_tests::replay::case::{Case, Commit, Data, Entry, Pull, Tree, World as Told};
 use castoff_tests::replay::drive::{Machine, Outcome, Task};
 use castoff_tests::replay::seed::{self, Story};
+use castoff_tests::train::{Driven, TrainExample, sidecars};
 use serde_json::{Map, json};
 
 /// A repository with so many merged pull requests since its last release.
@@ -87,4 +88,34 @@ async fn notes_read_a_hundred_pull_requests_at_once() {
         assert_eq!(noted, usize::try_from(pulls).expect("a small number"), "every pull request is noted");
         assert!((1..=limit).contains(&cost), "{pulls} pull requests cost {cost} requests, at most {limit}");
     }
+}
+
+/// The notes of a whole train are read together. However slow the machine, reads wait for each other here: the number of
+/// requests is the same every time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_train_reads_its_pull_requests_together() {
+    const COUNT: usize = 8;
+    const PULLS: usize = 30;
+    let (_folder, file) = sidecars(COUNT, PULLS).expect("a world");
+    let train = TrainExample::load(&file).await.expect("the train is whole");
+    let begun = train.begin().await.expect("a train begins");
+    let mut run = begun.lingering(std::time::Duration::from_secs(600));
+    run.stage().forge().record();
+    let Driven::Through(standing) = run.play(COUNT, None).await.expect("the host goes on") else {
+        panic!("nothing was to crash")
+    };
+    let noted = standing.runs.values().filter_map(|run| run.outputs_of("notes")?["entry"].as_str());
+    let noted: usize = noted.map(|entry| entry.matches("- Fixed ").count()).sum();
+    assert_eq!(noted, COUNT * PULLS, "every pull request is noted");
+    // The largest queries are those of the notes: everything else reads one pull request of each release at a time.
+    let sizes: Vec<usize> =
+        run.asked().iter().map(|query| query.matches("pullRequest(number").count()).collect();
+    let large = sizes.iter().filter(|size| **size > COUNT).count();
+    println!(
+        "{} pull requests of {COUNT} repositories: {large} of {} requests, {sizes:?}",
+        COUNT * PULLS,
+        sizes.len()
+    );
+    assert!(large * 100 <= 2 * COUNT * PULLS, "{sizes:?}");
+    assert_eq!(sizes.iter().filter(|size| **size > COUNT).sum::<usize>(), COUNT * PULLS, "{sizes:?}");
 }

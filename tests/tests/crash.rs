@@ -10,6 +10,8 @@ use castoff::journal::{RunState, Status, Verdict};
 use futures::stream::{self, StreamExt as _};
 
 use castoff_tests::example::{Example, Played, Powers, Rehearsal, difference};
+use castoff_tests::theatre::EXERCISER;
+use castoff_tests::train::{Driven, TrainExample};
 
 /// Runs that are under way at once.
 const SIDE_BY_SIDE: usize = 4;
@@ -85,6 +87,103 @@ async fn stopped(example: &Example, after: u64, wanted: &Snapshot) -> Result<(),
     run.verify()?;
     let differences = difference(wanted, &run.snapshot()?);
     if differences.is_empty() { Ok(()) } else { Err(differences.join("; ")) }
+}
+
+/// A train of three small releases, the last of which waits for the others.
+const SMALL_TRAIN: &str = r#"version = 1
+[[release]]
+name = "one"
+plugin = "guest.wasm"
+process = "exercise"
+inputs = { action = "branch", argument = "one" }
+[[release]]
+name = "two"
+plugin = "guest.wasm"
+process = "exercise"
+inputs = { action = "publish", argument = "two.txt" }
+[[release]]
+name = "three"
+needs = ["one", "two"]
+plugin = "guest.wasm"
+process = "exercise"
+inputs = { action = "tag", argument = "v1.0.0" }
+[rehearsal]
+world = "world.toml"
+"#;
+
+const SMALL_WORLD: &str = r#"
+now = "2026-01-01T00:00:00Z"
+user = "ann"
+[[account]]
+login = "ann"
+token = "t0ken"
+permissions = { "acme/tool" = "admin" }
+[[repository]]
+name = "acme/tool"
+default_branch = "main"
+files = { "README.md" = "a tool\n" }
+"#;
+
+/// Stops that are tried of the example train, each of which costs the whole of it again.
+const MOST_OF_TRAIN: u64 = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_train_stopped_after_every_event() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let files: [(&str, &[u8]); 3] = [
+        ("train.toml", SMALL_TRAIN.as_bytes()),
+        ("world.toml", SMALL_WORLD.as_bytes()),
+        ("guest.wasm", EXERCISER),
+    ];
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).expect("a file can be written");
+    }
+    let points = train_stopped(&folder.path().join("train.toml"), u64::MAX).await;
+    assert!(points > 15, "{points} crash points are too few to tell anything");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_train_stopped_here_and_there() {
+    let all = std::env::var_os("CASTOFF_MATRIX").is_some_and(|value| value == "all");
+    train_stopped(&TrainExample::sidecars(), if all { u64::MAX } else { MOST_OF_TRAIN }).await;
+}
+
+/// Stops a train at `most` moments spread over all its journals, resumes it each time, and compares the forge with that of
+/// the uninterrupted train; how many stops there were.
+async fn train_stopped(file: &std::path::Path, most: u64) -> usize {
+    let train = TrainExample::load(file).await.expect("the train is whole");
+    let mut whole = train.begin().await.expect("a train begins");
+    let Ok(Driven::Through(standing)) = whole.play(1, None).await else { panic!("nothing was to crash") };
+    assert_eq!(standing.verdict(), Verdict::Finished);
+    let wanted = whole.snapshot().expect("a picture");
+    let events = whole.appended(&standing).expect("whole journals");
+    let step = events.div_ceil(most);
+    let (train, wanted) = (&train, &wanted);
+    let outcomes: Vec<Result<(), String>> =
+        stream::iter((step / 2..events).step_by(usize::try_from(step).unwrap_or(1)))
+            .map(|after| async move {
+                let mut run = train.begin().await?;
+                match run.play(1, Some(after)).await? {
+                    Driven::Killed => {}
+                    Driven::Through(_) => return Err(format!("after event {after}: the crash did not come")),
+                }
+                let Driven::Through(standing) = run.play(1, None).await? else {
+                    return Err("it crashed again".into());
+                };
+                if standing.verdict() != Verdict::Finished {
+                    return Err(format!("after event {after}: resumed, it ends {:?}", standing.verdict()));
+                }
+                let differences = difference(wanted, &run.snapshot()?);
+                let said = || format!("after event {after}: {}", differences.join("; "));
+                if differences.is_empty() { Ok(()) } else { Err(said()) }
+            })
+            .buffered(SIDE_BY_SIDE)
+            .collect()
+            .await;
+    println!("{}: {} of {events} crash points", file.display(), outcomes.len());
+    let faults: Vec<&String> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+    outcomes.len()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@ use castoff::forge::World;
 use castoff::journal::{RunState, Status, Verdict};
 use castoff_tests::openapi::judge_all;
 use castoff_tests::theatre::{Theatre, engine};
+use castoff_tests::train::{Driven, TrainExample};
 
 /// Plays the livenessprobe example to its end, for a version.
 async fn play(version: &str) -> (Theatre, RunState) {
@@ -276,4 +277,46 @@ async fn an_audit_looks_as_far_as_it_may_and_says_where_it_may_not() {
     let wide = audit(&all).await;
     assert!(wide.contains("hostpathplugin:v1.15.0 is listed and not in production"), "{wide}");
     assert!(wide.contains("\"not-looked-at\":[]"), "{wide}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_train_ends_with_the_driver_and_its_ci_jobs() {
+    let train = TrainExample::load(&TrainExample::sidecars()).await.expect("the train is whole");
+    let mut run = train.begin().await.expect("a train begins");
+    run.stage().forge().record();
+    let Driven::Through(standing) = run.play(16, None).await.expect("the host goes on") else {
+        panic!("nothing was to crash")
+    };
+    let open: Vec<_> = standing.runs.values().flat_map(RunState::steps).collect();
+    let open: Vec<_> = open.iter().filter(|step| !step.status.is_over()).map(|step| &step.status).collect();
+    assert!(open.is_empty(), "{open:#?}");
+    assert_eq!(standing.verdict(), Verdict::Finished);
+    judge_all(run.stage().forge()).assert_clean();
+
+    let forge = run.stage().forge();
+    let sidecars = [
+        ("external-attacher", "csi-attacher", "v4.10.0"),
+        ("external-resizer", "csi-resizer", "v1.14.0"),
+        ("livenessprobe", "livenessprobe", "v2.17.0"),
+    ];
+    let driver = "kubernetes-csi/csi-driver-host-path";
+    // The greatest change among the sidecars is a minor one.
+    assert!(forge.reference(driver, "refs/tags/v1.17.0").is_some(), "the driver is released");
+    let deployed = "deploy/kubernetes-1.34/hostpath/csi-hostpath-plugin.yaml";
+    let deployed = run.file(driver, "master", deployed).expect("it is deployed");
+    for (repository, image, version) in sidecars {
+        let repository = format!("kubernetes-csi/{repository}");
+        assert!(forge.reference(&repository, &format!("refs/tags/{version}")).is_some(), "{repository}");
+        assert!(deployed.contains(&format!("{image}:{version}")), "{deployed}");
+        let scripts = run.file(&repository, "master", "release-tools/prow.sh").expect("the shared scripts");
+        assert!(scripts.contains("\"v1.17.0\"") && scripts.contains("kindest/node:v1.36.0"), "{repository}");
+    }
+    let jobs = run.file("kubernetes/test-infra", "master", "config/jobs/kubernetes-csi/gen-jobs.sh");
+    let jobs = jobs.expect("the generator");
+    assert!(jobs.contains("hostpath_driver_version=\"v1.17.0\"") && jobs.contains("\n1.36\n"), "{jobs}");
+    let snapshot = run.snapshot().expect("a picture");
+    let pulls = snapshot.repositories["kubernetes/test-infra"].pulls.values();
+    let merged: Vec<&str> =
+        pulls.filter(|pull| pull.merged.is_some()).map(|pull| pull.issue.title.as_str()).collect();
+    assert!(merged.last().is_some_and(|title| title.contains("CI jobs for Kubernetes 1.36")), "{merged:?}");
 }

@@ -6,7 +6,8 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
@@ -168,8 +169,8 @@ struct Inner {
     floor: DateTime<Utc>,
     /// Whether it has been said that the clock is behind it.
     behind: bool,
-    /// Appends that are left before the injected crash.
-    left: Option<u64>,
+    /// Appends that are left before the injected crash, perhaps shared with other journals.
+    left: Option<Arc<AtomicU64>>,
 }
 
 /// What the `head` table says: format, number and hash of the last row.
@@ -254,7 +255,14 @@ impl Journal {
     /// Injects a crash: after `n` more durable appends every append returns [`JournalError::Killed`].
     #[must_use]
     pub fn with_crash_after(self, n: u64) -> Self {
-        self.lock().left = Some(n);
+        self.with_shared_crash(Arc::new(AtomicU64::new(n)))
+    }
+
+    /// Injects a crash that hits several journals at once: each durable append to one of them takes one of what is `left`,
+    /// and when nothing is left every append returns [`JournalError::Killed`].
+    #[must_use]
+    pub fn with_shared_crash(self, left: Arc<AtomicU64>) -> Self {
+        self.lock().left = Some(left);
         self
     }
 
@@ -311,18 +319,24 @@ impl Journal {
         if inner.lease.is_none() || event == Event::Unrecognised {
             return Err(JournalError::ReadOnly);
         }
-        if inner.left == Some(0) {
+        let dead = |left: &Arc<AtomicU64>| left.load(Ordering::SeqCst) == 0;
+        if inner.left.as_ref().is_some_and(dead) {
             return Err(JournalError::Killed);
         }
         let time = time.max(inner.floor);
         let record = Record { seq: inner.state.last().saturating_add(1), time, event };
         inner.state.check(&record)?;
         let row = seal(&self.path, &inner.head, &record)?;
+        let take = |left: &Arc<AtomicU64>| {
+            left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        };
+        if !inner.left.as_ref().is_none_or(take) {
+            return Err(JournalError::Killed);
+        }
         write_or_find(&self.path, &mut inner.connection, &row)?;
         inner.state.apply(&record)?;
         inner.floor = time;
         inner.head = chain::link(&inner.head, row.seq, row.body.as_bytes());
-        inner.left = inner.left.map(|left| left.saturating_sub(1));
         drop(inner);
         if let Some(hook) = &self.hook {
             hook(record.seq);

@@ -78,6 +78,13 @@ impl<'a> StageYard<'a> {
         self
     }
 
+    /// Lets reads of pull requests wait for others for another time than they usually do.
+    #[must_use]
+    pub fn lingering(mut self, linger: std::time::Duration) -> Self {
+        self.junction = self.junction.lingering(linger);
+        self
+    }
+
     /// Where the reads of its runs are joined.
     #[must_use]
     pub fn junction(&self) -> Junction {

@@ -19,7 +19,7 @@ use super::{
 use crate::capability::{Probe, Result, Slug};
 
 /// The longest that a read waits for others.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(3);
 
 type Wanted = (Slug, u64);
 type Found = Vec<(Slug, PullRequest)>;
@@ -106,7 +106,7 @@ impl Junction {
         Self { inner, shared: Arc::default(), linger: LINGER }
     }
 
-    /// The longest that a read waits for others, instead of a second.
+    /// The longest that a read waits for others, instead of three seconds.
     #[must_use]
     pub fn lingering(mut self, linger: Duration) -> Self {
         self.linger = linger;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::backend;
 use super::batch::{answer, size};
-use crate::capability::github::{GitHub, Junction, PullRequest, UnderWay};
+use crate::capability::github::{Junction, PullRequest, UnderWay};
 use crate::capability::scripted::{Reply, Server};
 use crate::capability::{Result, Slug};
 
