@@ -134,17 +134,19 @@ impl Standing {
         }
         let worst =
             self.members.iter().map(|member| self.verdict_of(member)).min_by_key(|verdict| rank(*verdict));
-        // Everything is out, and the train has not said so yet.
-        worst.filter(|verdict| *verdict != Verdict::Finished).unwrap_or(Verdict::Ready)
+        match worst {
+            // Of the train only one release was ended.
+            Some(Verdict::Aborted) => Verdict::Failed,
+            // Everything is out, and the train has not said so yet.
+            Some(Verdict::Finished) | None => Verdict::Ready,
+            Some(verdict) => verdict,
+        }
     }
 
     /// The members that stand as the train does as a whole.
     pub fn worst(&self) -> impl Iterator<Item = &Member> {
-        let verdict = self.verdict();
-        self.members.iter().filter(move |member| {
-            let own = self.verdict_of(member);
-            own == verdict || rank(own) == rank(verdict)
-        })
+        let verdict = rank(self.verdict());
+        self.members.iter().filter(move |member| rank(self.verdict_of(member)) == verdict)
     }
 }
 
@@ -157,5 +159,24 @@ fn rank(verdict: Verdict) -> u8 {
         Verdict::Ready => 3,
         Verdict::Waiting => 4,
         Verdict::Finished => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_needs_somebody_most() {
+        let order = [
+            Verdict::Unknown,
+            Verdict::Failed,
+            Verdict::Asks,
+            Verdict::Ready,
+            Verdict::Waiting,
+            Verdict::Finished,
+        ];
+        assert!(order.is_sorted_by_key(|verdict| rank(*verdict)));
+        assert_eq!(rank(Verdict::Aborted), rank(Verdict::Failed));
     }
 }

@@ -38,7 +38,25 @@ impl Place {
 fn one_screen() {
     let place = Place::new();
     place.train_that_asks();
-    check!(place.castoff(&["status", "train-1", "--exit-code"]), @"");
+    check!(place.castoff(&["status", "train-1", "--exit-code"]), @r#"
+    exit 11
+    --- stdout
+    CSI sidecars  train-1
+    train of 3 releases, in the world, begun 2024-10-04 00:00:00 UTC by jane
+
+      … attacher  livenessprobe v2.17.0  3 of 4 steps  attacher-1
+          image waits since 2024-10-04 00:00:13 UTC ([SPAN]) for the image to be promoted by its owners https://github.com/kubernetes/k8s.io/pull/7
+      ? probe     livenessprobe v2.17.0  1 of 4 steps  probe-1
+          approve-notes asks since 2024-10-04 00:00:04 UTC ([SPAN]): Are the notes right?
+            answers: approve, reject
+            castoff approve probe-1 approve-notes
+      · driver    livenessprobe v2.17.0
+          waits for attacher, probe
+
+    0 of 3 releases out, 1 effects in the world: a person has to answer (probe)
+    --- stderr
+    castoff approve probe-1 approve-notes
+    "#);
 }
 
 #[test]
@@ -95,9 +113,27 @@ fn releases_have_names() {
     place.train_that_asks();
     let alone = place.castoff(&["status", "train-1/probe"]);
     assert_eq!(alone, place.castoff(&["status", "probe-1"]));
-    check!(place.castoff(&["status", "train-1/driver"]), @"");
-    check!(place.castoff(&["status", "train-1/resizer"]), @"");
-    check!(place.castoff(&["plan", "train-1"]), @"");
+    check!(place.castoff(&["status", "train-1/driver"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: driver of train-1 has not begun
+
+    hint: castoff status train-1 shows what it waits for
+    "#);
+    check!(place.castoff(&["status", "train-1/resizer"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: the train train-1 has no release "resizer"
+
+    hint: it has: attacher, probe, driver
+    "#);
+    check!(place.castoff(&["plan", "train-1"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: train-1 is a train: plan is for one of its releases
+
+    hint: castoff plan train-1/attacher
+    "#);
     // Of the whole train, only one release asks.
     let asked = place.castoff(&["approve", "train-1", "--choice", "approve"]);
     assert!(asked.starts_with("exit 0") && asked.contains("castoff resume probe-1"), "{asked}");
@@ -113,7 +149,14 @@ fn log_and_abort_are_of_all() {
     for run in ["train-1", "attacher-1", "probe-1"] {
         assert!(log.contains(&format!("\"run\":\"{run}\"")), "{log}");
     }
-    check!(place.castoff(&["abort", "train-1", "--reason", "embargo"]), @"");
+    check!(place.castoff(&["abort", "train-1", "--reason", "embargo"]), @r#"
+    exit 0
+    --- stdout
+    attacher: + tag: tag v2.17.0 of kubernetes-csi/livenessprobe at 33ea6c0
+    --- stderr
+    the train is aborted; it leaves this in the world, to be undone by hand where that is wanted:
+    castoff log train-1
+    "#);
     for run in ["train-1", "attacher-1", "probe-1"] {
         let shown = place.castoff(&["status", run, "--exit-code"]);
         assert!(shown.starts_with("exit 1\n") && shown.contains("aborted"), "{shown}");
@@ -128,12 +171,33 @@ fn train_files_with_mistakes() {
     };
     let inputs = "inputs = { repository = \"o/r\", version = \"v1.0.0\" }";
     place.write("needs.toml", &format!("version = 1\n{}", release("a", "needs = [\"b\"]")));
-    check!(place.castoff(&["run", "needs.toml"]), @"");
+    check!(place.castoff(&["run", "needs.toml"]), @r#"
+    exit 2
+    --- stderr
+    error[usage]: a needs "b", which does not come before it
+       ╭─[needs.toml:3:8]
+     2 │ [[release]]
+     3 │ name = "a"
+       ·        ─┬─
+       ·         ╰── here
+     4 │ plugin = "csi-sidecar"
+       ╰────
+
+    hint: no release comes before it
+    "#);
     place
         .write("inputs.toml", &format!("version = 1\n{}", release("a", "inputs = { version = \"v1.0.0\" }")));
-    check!(place.castoff(&["rehearse", "inputs.toml"]), @"");
+    let missing = place.castoff(&["rehearse", "inputs.toml"]);
+    assert!(
+        missing.starts_with("exit 2") && missing.contains("the input \"repository\" is missing"),
+        "{missing}"
+    );
     place.write("world.toml", &format!("version = 1\n{}", release("a", inputs)));
-    check!(place.castoff(&["rehearse", "world.toml"]), @"");
+    let homeless = place.castoff(&["rehearse", "world.toml"]);
+    assert!(
+        homeless.starts_with("exit 2") && homeless.contains("needs a world, and the train file"),
+        "{homeless}"
+    );
     let refused = place.castoff(&["run", "world.toml"]);
     assert!(refused.starts_with("exit 20") && refused.contains("needs a policy"), "{refused}");
 }

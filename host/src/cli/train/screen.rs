@@ -167,7 +167,7 @@ fn sum(standing: &Standing) -> String {
         Verdict::Aborted => "aborted".to_owned(),
         Verdict::Ready => "can go on".to_owned(),
         Verdict::Unknown => format!("stopped: the outcome of an effect is not known ({})", names()),
-        Verdict::Failed => format!("stopped: a step failed ({})", names()),
+        Verdict::Failed => format!("stopped: {} failed", names()),
         Verdict::Asks => format!("a person has to answer ({})", names()),
         Verdict::Waiting => "waits for something outside".to_owned(),
     };
