@@ -88,7 +88,7 @@ fn exit_codes_are_those_of_the_member_that_needs_somebody_most() {
             Some(until_waiting()),
             Some(until_waiting()),
             10,
-            "castoff resume train-1 --watch",
+            "castoff resume train-1",
         ),
         ([both(), vec![aborted()]].concat(), Some(ended()), Some(ended()), 1, "castoff log train-1"),
     ];
