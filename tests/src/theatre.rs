@@ -169,7 +169,7 @@ impl Theatre {
             grants: Arc::new(move |step| change(step, granted(step))),
             world: world.expect("back ends can be set up"),
             pause: self.stage.pause(),
-            limits: CallLimits::default(),
+            limits: CallLimits::of(stored.policy.as_deref()),
             scratch: stored.scratch(),
             parallel: 4,
             only: Vec::new(),

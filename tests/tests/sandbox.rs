@@ -6,6 +6,7 @@ use castoff::engine::Limits;
 use castoff::forge::World;
 use castoff::journal::{RunState, Status, Verdict};
 use castoff_tests::theatre::{EXERCISER, Theatre, engine};
+use serde_json::json;
 
 const WORLD: &str = r#"
     now = "2026-01-01T00:00:00Z"
@@ -26,6 +27,50 @@ const WORLD: &str = r#"
     default_branch = "main"
     files = { "README.md" = "not yours\n" }
 
+    [[command]]
+    program = "tool"
+    arguments = ["look"]
+    stdout = "seen"
+
+    [[command]]
+    program = "tool"
+    arguments = ["keep", "--to=kept"]
+    files = { kept = "the token is rehearsal-service-token" }
+
+    [[command]]
+    program = "tool"
+    arguments = ["print"]
+    stdout = "the token is rehearsal-service-token"
+
+    [[command]]
+    program = "tool"
+    arguments = ["get", "*"]
+    code = 3
+    stderr = "no such thing"
+
+    [[command]]
+    program = "tool"
+    arguments = ["publish", "lost"]
+    lost = true
+
+    [[command]]
+    program = "tool"
+    arguments = ["publish", "..."]
+    stdout = "published"
+
+    [[mail_rule]]
+    to = "later@example.org"
+    refuse = "450 come back later"
+    times = 1
+
+    [[mail_rule]]
+    to = "never@example.org"
+    refuse = "550 no such user"
+
+    [[mail_rule]]
+    to = "lost@example.org"
+    lost = true
+
     [[document]]
     host = "service.example"
     path = "/**"
@@ -43,7 +88,26 @@ powers = [
     "http.get https://service.example/**",
     "secret service-token https://service.example",
     "files.publish",
+    "command.run tool *",
+    "command.run tool keep --to=kept",
+    "command.fetch tool get *",
+    "command.send tool publish ...",
+    "command.env tool TOKEN=secret:service-token",
+    "mail.send *@example.org",
 ]
+
+[programs.tool]
+path = "/bin/true"
+sha256 = "any"
+
+[mail]
+host = "mail.example.org"
+encryption = "starttls"
+from = "Ann <ann@example.org>"
+
+[limits]
+host-calls = 1000
+log-kib = 16
 
 [secrets]
 service-token = { env = "SERVICE_TOKEN" }
@@ -138,6 +202,19 @@ async fn powers_that_are_not_granted_are_denied_as_values() {
         ("fetch", "http://169.254.169.254/latest/meta-data/", "http.get http://169.254.169.254/"),
         ("fetch", "http://[::ffff:169.254.169.254]/", "http.get"),
         ("fetch-with-other-secret", "https://service.example/", "secret other-token https://service.example"),
+        ("run", "other", "command.run other"),
+        ("run", "tool keep --to=elsewhere", "command.run tool keep --to=elsewhere"),
+        ("run", "tool --to=kept", "command.run tool --to=kept"),
+        ("run", "tool look around", "command.run tool look around"),
+        ("run", "tool a/b", "command.run tool a/b"),
+        ("fetch-program", "tool look", "command.fetch tool look"),
+        ("fetch-program", "tool get -o/etc/passwd", "command.fetch tool get -o/etc/passwd"),
+        ("send-program", "tool get x", "command.send tool get x"),
+        ("send-program", "tool publish --force", "command.send tool publish --force"),
+        ("run-with-other-secret", "tool look", "command.env tool TOKEN=secret:other-token"),
+        ("run-with-variable", "tool look", "command.env tool LD_PRELOAD=evil.so"),
+        ("mail", "boss@elsewhere.example", "mail.send boss@elsewhere.example"),
+        ("mail-many", "a@example.org,b@example.org.evil.example", "mail.send b@example.org.evil.example"),
     ];
     for (action, argument, power) in cases {
         let ended = exercise(action, argument).await;
@@ -204,6 +281,90 @@ async fn a_guest_sees_nothing_of_the_machine() {
         exercise("surroundings", "").await.result()["random"],
         "the seed is the run's"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_are_run_as_the_world_says() {
+    let cases = [
+        ("run", "tool look", json!({ "code": 0, "stdout": "seen", "stderr": "", "assumed": false })),
+        (
+            "fetch-program",
+            "tool get x",
+            json!({ "code": 3, "stdout": "", "stderr": "no such thing", "assumed": false }),
+        ),
+        (
+            "send-program",
+            "tool publish a b",
+            json!({ "code": 0, "stdout": "published", "stderr": "", "assumed": false }),
+        ),
+        (
+            "run-with-secret",
+            "tool print",
+            json!({ "code": 0, "stdout": "the token is ***", "stderr": "", "assumed": false }),
+        ),
+        (
+            "keep-secret-and-print",
+            "tool keep --to=kept",
+            json!({ "code": 0, "stdout": "the token is ***", "stderr": "", "assumed": false }),
+        ),
+    ];
+    for (action, argument, expected) in cases {
+        let ended = exercise(action, argument).await;
+        assert_eq!(ended.result(), expected, "{action} {argument}");
+        let intents = ended.state.step("act").expect("the step").effects.len();
+        assert_eq!(
+            intents,
+            usize::from(action == "send-program"),
+            "{action}: only what reaches the world is an effect"
+        );
+    }
+    let (error, message) = exercise("keep-secret-and-read", "tool keep --to=kept").await.failure();
+    assert_eq!(error, "invalid", "{message}");
+    assert!(message.contains("holds a secret") && !message.contains("rehearsal-service-token"), "{message}");
+    let (error, message) = exercise("run", "tool unheard-of").await.failure();
+    assert!(error == "invalid" && message.contains("world does not say"), "{message}");
+    let (error, message) = exercise("run-within", "../up").await.failure();
+    assert!(error == "invalid" && message.contains("relative path"), "{message}");
+    let lost = exercise("send-program", "tool publish lost").await;
+    assert_eq!(lost.verdict, Verdict::Unknown, "nobody knows what it did: {:?}", lost.status());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_is_sent_once_and_kept_always() {
+    let sent = exercise("mail", "dev@example.org").await;
+    let mailbox = sent.theatre.stage.forge().mailbox();
+    let [mail] = mailbox.as_slice() else { panic!("one message, not {mailbox:?}") };
+    assert_eq!(sent.result()["message-id"], mail.message_id);
+    let kept: Vec<String> =
+        sent.state.step("act").expect("the step").artefacts.iter().map(|kept| kept.name.clone()).collect();
+    assert_eq!(kept, [sent.result()["artefact"].as_str().expect("a name")]);
+
+    let draft = exercise("draft", "anybody@elsewhere.example").await;
+    assert!(draft.theatre.stage.forge().mailbox().is_empty(), "a draft is for a person to send");
+    assert!(draft.result()["artefact"].as_str().is_some_and(|name| name.ends_with(".eml")));
+
+    // The same key with another text is the same message.
+    let twice = exercise("mail-twice", "dev@example.org").await;
+    assert_eq!(twice.theatre.stage.forge().mailbox().len(), 1, "{:?}", twice.status());
+
+    for (to, expected, delivered) in [
+        ("never@example.org", Verdict::Failed, 0),
+        ("later@example.org", Verdict::Failed, 0),
+        ("lost@example.org", Verdict::Unknown, 1),
+    ] {
+        let ended = exercise("mail", to).await;
+        assert_eq!(ended.verdict, expected, "{to}: {:?}", ended.status());
+        assert_eq!(ended.theatre.stage.forge().mailbox().len(), delivered, "{to}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_limits_hold() {
+    let (error, message) = exercise("call-often", "").await.failure();
+    assert!(error == "invalid" && message.contains("1000 calls"), "{message}");
+    let flood = exercise("log-flood", "").await;
+    let said: usize = flood.theatre.notes.said().iter().map(|(.., text)| text.len()).sum();
+    assert!((15 << 10..17 << 10).contains(&said), "{said} bytes of 100 KiB were let through");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use castoff::capability::command::{self, CommandBackend, CommandConfig, Confinement, Pin};
 use castoff::capability::github::{Account, GitHubBackend, GitHubConfig, Permission, Setup};
+use castoff::capability::mail::{MailBackend, MailConfig};
 use castoff::capability::wire::Sleep;
 use castoff::capability::{CapabilityError, Slug};
 use castoff::clock::Clock;
@@ -25,8 +27,6 @@ use super::{App, Done, text};
 const GIT: (u32, u32) = (2, 39);
 /// Seconds by which the clocks may differ.
 const SKEW: i64 = 60;
-/// Where Linux lists its security modules.
-const MODULES: &str = "/sys/kernel/security/lsm";
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,8 @@ pub(super) async fn run(app: &App, args: &DoctorArgs) -> Done {
     };
     show(git())?;
     show(state_folder(app))?;
-    show(sandbox())?;
+    let sandbox = Sandbox::look(app).await;
+    show(sandbox.check())?;
     let prepared = match &args.file {
         Some(file) => {
             let (check, prepared) = release(app, file, args.policy.as_deref()).await?;
@@ -84,6 +85,9 @@ pub(super) async fn run(app: &App, args: &DoctorArgs) -> Done {
     }
     if let Some(prepared) = &prepared {
         for check in policy(app, prepared, args.policy.as_deref()) {
+            show(check)?;
+        }
+        for check in tools(app, prepared, &sandbox).await {
             show(check)?;
         }
         let (repositories, patterns) = granted(prepared);
@@ -166,15 +170,112 @@ fn state_folder(app: &App) -> Check {
 }
 
 /// What the kernel offers to confine programs with; plugins are confined by WebAssembly, whatever it says.
-fn sandbox() -> Check {
-    match std::fs::read_to_string(MODULES) {
-        Ok(modules) if modules.trim().split(',').any(|module| module == "landlock") => {
-            Check::new("sandbox", Mark::Good, "the kernel has Landlock")
+struct Sandbox {
+    /// Parts that are missing, with the reason.
+    missing: BTreeMap<Confinement, String>,
+}
+
+impl Sandbox {
+    async fn look(app: &App) -> Self {
+        let Some(launcher) = app.environment.program() else {
+            let why = "this program does not know where it is".to_owned();
+            return Self { missing: [(Confinement::Landlock, why)].into() };
+        };
+        let found = command::look(launcher).await;
+        Self { missing: found.into_iter().filter_map(|(part, found)| Some((part, found.err()?))).collect() }
+    }
+
+    fn check(&self) -> Check {
+        if self.missing.is_empty() {
+            return Check::new(
+                "sandbox",
+                Mark::Good,
+                "the kernel has Landlock and namespaces: programs can be confined",
+            );
         }
-        Ok(_) => Check::new("sandbox", Mark::Look, "the kernel has no Landlock; plugins do not need it"),
-        Err(_) => {
-            Check::new("sandbox", Mark::Look, format!("{MODULES} does not tell; plugins do not need it"))
-        }
+        let missing: Vec<String> =
+            self.missing.iter().map(|(part, why)| format!("no {}: {why}", part.word())).collect();
+        let words = format!("{}; plugins do not need it, programs that steps run do", missing.join("; "));
+        Check::new("sandbox", Mark::Look, words)
+    }
+}
+
+/// Programs that the policy grants to steps, and the mail server.
+async fn tools(app: &App, prepared: &Prepared, sandbox: &Sandbox) -> Vec<Check> {
+    let Some(policy) = prepared.policy.as_deref() else { return Vec::new() };
+    let plugin = &prepared.plugin.manifest().name;
+    let grants = policy
+        .grants()
+        .iter()
+        .filter(|grant| &grant.plugin == plugin && grant.processes.include(&prepared.release.process));
+    let powers = || grants.clone().flat_map(|grant| &grant.powers).map(|granted| &granted.power);
+    let names: BTreeSet<&str> = powers()
+        .filter_map(|power| match power {
+            Power::Command(_, program, _) => Some(program.as_str()),
+            _ => None,
+        })
+        .collect();
+    let mut checks = Vec::new();
+    if !names.is_empty() {
+        checks.extend(sandbox.missing.keys().map(|part| unconfined(*part, policy)));
+    }
+    let backend = CommandBackend::new(CommandConfig {
+        launcher: app.environment.program().cloned(),
+        programs: policy.programs().clone(),
+        accept_missing: policy.accept_missing().to_vec(),
+    });
+    for name in names {
+        let title = format!("program {name}");
+        checks.push(match (backend.check(name).await, policy.programs().get(name)) {
+            (Ok(()), Some(program)) => {
+                let pin = match &program.pin {
+                    Pin::Sha256(_) => "has the pinned digest",
+                    Pin::Version { .. } => "says the pinned version",
+                    Pin::Any => "is whatever stands there: it is not pinned",
+                };
+                let mark = if program.pin == Pin::Any { Mark::Look } else { Mark::Good };
+                Check::new(&title, mark, format!("{} {pin}", program.path.display()))
+            }
+            (Ok(()), None) => Check::new(&title, Mark::Bad, "the policy does not say where it is"),
+            (Err(error), _) => Check::new(&title, Mark::Bad, error.to_string()),
+        });
+    }
+    if let (Some(mail), true) = (policy.mail(), powers().any(|power| matches!(power, Power::Mail(_)))) {
+        checks.push(server(app, policy, mail).await);
+    }
+    checks
+}
+
+fn unconfined(part: Confinement, policy: &Policy) -> Check {
+    let accepted = policy.accept_missing().contains(&part);
+    let (mark, words) = match accepted {
+        true => (Mark::Look, "missing here, and the policy accepts that: programs are less confined"),
+        false => (Mark::Bad, "missing here: programs are refused"),
+    };
+    let check = Check::new(part.word(), mark, words);
+    if accepted { check } else { check.hint("run castoff on a kernel that has it") }
+}
+
+/// Whether the mail server lets this machine in; nothing is sent.
+async fn server(app: &App, policy: &Policy, mail: &MailConfig) -> Check {
+    let mut secrets = BTreeMap::new();
+    if let Some(account) = &mail.account
+        && let Some(SecretSource::Env(variable)) = policy.secrets().get(&account.secret)
+        && let Some(value) = app.environment.secret(variable)
+    {
+        secrets.insert(account.secret.clone(), value);
+    }
+    let place = format!("{}:{}", mail.host, mail.port);
+    if mail.account.as_ref().is_some_and(|account| !secrets.contains_key(&account.secret)) {
+        return Check::new(
+            "mail",
+            Mark::Look,
+            format!("{place} is not tried: its password is not at hand here"),
+        );
+    }
+    match MailBackend::new(Some(mail.clone())).check(&secrets).await {
+        Ok(()) => Check::new("mail", Mark::Good, format!("{place} lets this account in")),
+        Err(error) => Check::new("mail", Mark::Bad, format!("{place}: {error}")),
     }
 }
 

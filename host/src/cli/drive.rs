@@ -294,9 +294,5 @@ pub(crate) fn engine_limits(policy: Option<&Policy>) -> Limits {
 
 /// The gate's limits as an operator set them.
 pub(crate) fn call_limits(policy: Option<&Policy>) -> CallLimits {
-    let mut limits = CallLimits::default();
-    if let Some(seconds) = policy.and_then(|policy| policy.limits().host_call_seconds) {
-        limits.call = Duration::from_secs(u64::from(seconds.get()));
-    }
-    limits
+    CallLimits::of(policy)
 }

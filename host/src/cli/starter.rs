@@ -27,7 +27,7 @@ pub(crate) fn policy(manifest: &Manifest, digest: &str) -> String {
     for (at, (scope, asks)) in groups.iter().enumerate() {
         out += &grant(manifest, digest, scope, asks, at == 0);
     }
-    out + &secrets(manifest)
+    out + &secrets(manifest) + &tools(manifest)
 }
 
 /// Processes and steps as TOML lists.
@@ -92,6 +92,34 @@ fn secrets(manifest: &Manifest) -> String {
         })
         .collect();
     format!("\n[secrets]\n{}", lines.concat())
+}
+
+/// Where the programs are that powers name, and the mail server: what only the operator knows.
+fn tools(manifest: &Manifest) -> String {
+    let programs: std::collections::BTreeSet<&str> = manifest
+        .asks
+        .iter()
+        .filter_map(|ask| match &ask.power {
+            castoff::policy::Power::Command(_, program, _) => Some(program.as_str()),
+            _ => None,
+        })
+        .collect();
+    let mut out: String = programs
+        .iter()
+        .map(|program| {
+            format!(
+                "\n# Where {program} is, and which one: a digest, or `version` with words of what it says.\n\
+                 # [programs.{}]\n# path = \"/usr/local/bin/{program}\"\n# sha256 = \"…\"\n",
+                quoted(program)
+            )
+        })
+        .collect();
+    if manifest.asks.iter().any(|ask| matches!(ask.power, castoff::policy::Power::Mail(_))) {
+        out += "\n# Where mail is delivered. Without it messages are only kept.\n# [mail]\n\
+                # host = \"smtp.example.org\"\n# encryption = \"starttls\"\n# user = \"jane@example.org\"\n\
+                # password = \"smtp-password\"          # the name of a secret\n";
+    }
+    out
 }
 
 /// A TOML text in quotes.

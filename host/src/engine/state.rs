@@ -36,13 +36,15 @@ impl StepState {
         self.output.text()
     }
 
-    /// The gate, or the reason why there is none.
+    /// The gate for one call of the guest, or the reason why it may not be made.
     pub(crate) fn gate(&self) -> Result<Gate, CallError> {
-        self.gate.clone().ok_or_else(|| {
+        let gate = self.gate.clone().ok_or_else(|| {
             CallError::Capability(crate::capability::CapabilityError::invalid(
                 "describe and steps may not call the host",
             ))
-        })
+        })?;
+        gate.count()?;
+        Ok(gate)
     }
 }
 

@@ -34,12 +34,15 @@ mod github;
 mod hold;
 mod http;
 pub(crate) mod leftover;
+mod limit;
 mod mail;
 #[cfg(test)]
 mod tests;
 
 pub use git::{Repository, WantedRef};
 pub use hold::{Hold, HoldError};
+pub use limit::CallLimits;
+use limit::Used;
 
 /// The back ends of a world: live, rehearsed or planned.
 #[derive(Clone)]
@@ -178,25 +181,6 @@ pub trait Watcher: Send + Sync {
     fn progress(&self, step: &str, done: u32, total: u32, what: &str);
 }
 
-/// Bounds of what one call may take.
-#[derive(Debug, Clone, Copy)]
-pub struct CallLimits {
-    /// Wall-clock time of one call of a back end.
-    pub call: Duration,
-    /// Bytes of one file, diff or response handed to a guest.
-    pub bytes: usize,
-    /// Entries of one list handed to a guest.
-    pub entries: usize,
-    /// Times an `ensure` effect is tried while it certainly did not happen.
-    pub tries: u32,
-}
-
-impl Default for CallLimits {
-    fn default() -> Self {
-        Self { call: Duration::from_secs(600), bytes: 32 << 20, entries: 100_000, tries: 3 }
-    }
-}
-
 /// All that a gate stands on.
 pub struct GateParts {
     /// Name of the run.
@@ -235,6 +219,8 @@ pub struct Gate {
     opened: Arc<Mutex<BTreeSet<Slug>>>,
     /// Names of secrets that programs of this attempt were given.
     handed: Arc<Mutex<BTreeSet<String>>>,
+    /// What of the limits is used.
+    used: Arc<Used>,
 }
 
 impl Gate {
@@ -247,6 +233,7 @@ impl Gate {
             unplanned: Arc::default(),
             opened: Arc::default(),
             handed: Arc::default(),
+            used: Arc::default(),
         }
     }
 
@@ -285,11 +272,6 @@ impl Gate {
             self.written(self.parts.recorder.remark(&self.parts.step, level, &text))?;
         }
         Ok(())
-    }
-
-    /// Tells whoever watches how far the step is.
-    pub fn progress(&self, done: u32, total: u32, what: &str) {
-        self.parts.watcher.progress(&self.parts.step, done, total, &printable(what, MAX_REMARK));
     }
 
     /// Asks the policy about everything the operation needs; a denial is journalled.

@@ -304,6 +304,24 @@ fn detail<'a>(key: &'a str, value: &'a Value) -> Vec<Detail<'a>> {
             let labels: Vec<&str> = labels.iter().filter_map(Value::as_str).collect();
             vec![Detail::Line(format!("labels: {}", labels.join(", ")))]
         }
+        // Everybody who gets a message, and every argument with its bounds.
+        ("to" | "cc", Value::Array(list)) if !list.is_empty() => {
+            let list: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+            vec![Detail::Line(format!("{key}: {}", list.join(", ")))]
+        }
+        ("arguments", Value::Array(list)) if !list.is_empty() => {
+            vec![Detail::Line(format!("{key}: {value}"))]
+        }
+        ("variables", Value::Object(map)) => {
+            map.iter().map(|(name, value)| Detail::Line(format!("{name} = {value}"))).collect()
+        }
+        ("subject" | "reply-to" | "in-reply-to" | "program", Value::String(text)) => {
+            vec![Detail::Line(format!("{key}: {text}"))]
+        }
+        ("directory", Value::String(text)) if !text.is_empty() => {
+            vec![Detail::Line(format!("{key}: {text}"))]
+        }
+        ("text" | "html" | "input", Value::String(text)) => vec![Detail::Text(key, text)],
         (flag, Value::Bool(true)) => vec![Detail::Line(flag.to_owned())],
         // The digest of a kept document gives way to its text.
         ("sha256", Value::String(text)) if text.contains('\n') => vec![Detail::Text("content", text)],

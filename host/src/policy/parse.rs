@@ -414,13 +414,20 @@ impl Policy {
         }
         let raw: RawPolicy = toml::from_str(text).map_err(|error| source.toml(&error))?;
         let grants = raw.grant.iter().map(|grant| source.grant(grant)).collect::<Result<_, _>>()?;
-        let secrets =
+        let secrets: BTreeMap<_, _> =
             raw.secrets.iter().map(|(name, raw)| source.secret(name, raw)).collect::<Result<_, _>>()?;
         let digest = format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes())));
         let approval = raw.approval.as_ref().map(|raw| approval::read(&source, raw)).transpose()?;
         let (limits, approval) = (raw.limits, approval.unwrap_or_default());
         let programs = tool::programs(&source, &raw.programs)?;
         let mail = raw.mail.as_ref().map(|raw| tool::mail(&source, raw)).transpose()?;
+        let account = mail.as_ref().and_then(|mail| mail.account.as_ref());
+        if let (Some(account), Some(raw)) =
+            (account.filter(|one| !secrets.contains_key(&one.secret)), &raw.mail)
+        {
+            let message = format!("[secrets] does not say where {} comes from", account.secret);
+            return Err(source.error(raw.span(), message, None));
+        }
         let accept_missing = tool::accept_missing(raw.sandbox.as_ref());
         Ok(Self {
             file: source.file,

@@ -6,6 +6,7 @@ use url::Url;
 use super::manifest::{self, Manifest};
 use super::*;
 use crate::capability::Slug;
+use crate::capability::command::{Confinement, Reach, VariableValue};
 use crate::operation::{GitHubArea, Need};
 
 const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -245,6 +246,45 @@ fn what_is_no_power() {
     }
 }
 
+fn command(reach: Reach, arguments: &[&str]) -> Need {
+    let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    Need::Command { reach, program: "go".into(), arguments }
+}
+
+#[test]
+fn programs_and_mail_server() {
+    let head = "version = 1\n";
+    let good = "[programs.krel]\npath = \"/usr/local/bin/krel\"\nversion = \"v0.18.0\"\nseconds = 7200\n\
+                memory-mib = 1024\n[sandbox]\naccept-missing = [\"landlock\"]\n[mail]\nhost = \"smtp.example.org\"\n\
+                encryption = \"tls\"\nuser = \"ann\"\npassword = \"smtp\"\n[secrets]\nsmtp = { env = \"SMTP\" }\n";
+    let policy = Policy::parse("p.toml", &format!("{head}{good}")).unwrap();
+    let krel = &policy.programs()["krel"];
+    assert_eq!((krel.limits.wall.as_secs(), krel.limits.memory), (7200, 1 << 30));
+    assert_eq!(policy.accept_missing(), [Confinement::Landlock]);
+    assert_eq!(policy.mail().map(|mail| mail.port), Some(465));
+    for (wrong, why) in [
+        ("[programs.x]\npath = \"x\"\nsha256 = \"any\"", "absolute"),
+        ("[programs.x]\npath = \"/x\"", "pinned"),
+        ("[programs.x]\npath = \"/x\"\nsha256 = \"any\"\nversion = \"1\"", "pinned"),
+        ("[programs.x]\npath = \"/x\"\nsha256 = \"12\"", "no digest"),
+        ("[programs.\"a b\"]\npath = \"/x\"\nsha256 = \"any\"", "no name"),
+        ("[programs.x]\npath = \"/x\"\nsha256 = \"any\"\nread = [\"/\"]", "whole machine"),
+        ("[programs.x]\npath = \"/x\"\nsha256 = \"any\"\nread = [\"etc\"]", "absolute"),
+        ("[sandbox]\naccept-missing = [\"everything\"]", "unknown variant"),
+        ("[mail]\nhost = \"smtp.example.org\"\nencryption = \"none\"", "unencrypted"),
+        ("[mail]\nhost = \"a b\"\nencryption = \"tls\"", "no host"),
+        ("[mail]\nhost = \"a\"\nencryption = \"tls\"\nuser = \"ann\"", "belong together"),
+        (
+            "[mail]\nhost = \"a\"\nencryption = \"tls\"\nuser = \"ann\"\npassword = \"x\"",
+            "where x comes from",
+        ),
+        ("[mail]\nhost = \"a\"\nencryption = \"tls\"\nfrom = \"nobody\"", "no mail address"),
+    ] {
+        let error = Policy::parse("p.toml", &format!("{head}{wrong}\n")).unwrap_err();
+        assert!(error.message.contains(why), "{wrong}: {}", error.message);
+    }
+}
+
 #[test]
 fn the_exact_line_of_a_need_allows_it() {
     for need in [
@@ -255,6 +295,17 @@ fn the_exact_line_of_a_need_allows_it() {
         http("GET", "http://[::1]:1/"),
         Need::Secret { name: "x".into(), origin: "https://a.example:1".into() },
         Need::Publish,
+        command(Reach::Scratch, &["mod", "tidy"]),
+        command(Reach::World, &["a b", "", "\"\"", "--x=a/b", "*", " x", "a\nb", &"y".repeat(1000)]),
+        Need::Variable { program: "go".into(), name: "A".into(), value: VariableValue::Text("b c".into()) },
+        Need::Variable { program: "go".into(), name: "A".into(), value: VariableValue::Text(String::new()) },
+        Need::Variable { program: "go".into(), name: "A".into(), value: VariableValue::Secret("x".into()) },
+        Need::Variable {
+            program: "go".into(),
+            name: "A".into(),
+            value: VariableValue::Scratch("a/b".into()),
+        },
+        Need::Mail { recipient: "a.b+c@example.org".into() },
     ] {
         assert!(power(&need.to_string()).allows(&need), "{need}");
     }
@@ -578,6 +629,16 @@ fn power_text() -> impl Strategy<Value = String> {
         (host, prop::sample::select(vec!["x", "y"]))
             .prop_map(|(host, name)| format!("secret {name} https://{host}:8443")),
         Just("files.publish".to_owned()),
+        (
+            prop::sample::select(vec!["run", "fetch", "send"]),
+            prop::collection::vec(prop::sample::select(vec!["a", "*", "-a", "-*", "**", "a*", "\"\""]), 0..3),
+            prop::sample::select(vec!["", " ..."]),
+        )
+            .prop_map(|(reach, words, more)| format!("command.{reach} go {}{more}", words.join(" "))),
+        prop::sample::select(vec!["A=b", "A=*", "A=secret:x", "A=scratch:**", "B="])
+            .prop_map(|variable| format!("command.env go {variable}")),
+        prop::sample::select(vec!["a@a.example", "*@a.example", "*@*", "a@*.example"])
+            .prop_map(|address| format!("mail.send {address}")),
     ]
 }
 
@@ -600,5 +661,18 @@ fn need() -> impl Strategy<Value = Need> {
             .prop_map(|(host, path, method)| http(method, &format!("https://{host}{path}"))),
         host.prop_map(|host| Need::Secret { name: "x".into(), origin: format!("https://{host}:8443") }),
         Just(Need::Publish),
+        (
+            prop::sample::select(Reach::ALL.to_vec()),
+            prop::collection::vec(prop::sample::select(vec!["a", "-a", "-b", "a/b", "", "ab"]), 0..4),
+        )
+            .prop_map(|(reach, arguments)| command(reach, &arguments)),
+        prop::sample::select(vec![
+            VariableValue::Text("b".into()),
+            VariableValue::Secret("x".into()),
+            VariableValue::Scratch("x".into()),
+        ])
+        .prop_map(|value| Need::Variable { program: "go".into(), name: "A".into(), value }),
+        prop::sample::select(vec!["a@a.example", "b@a.example", "a@b.example", "a@a.example.org"])
+            .prop_map(|address| Need::Mail { recipient: address.into() }),
     ]
 }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod doctor;
+mod mail;
 mod place;
 mod sandbox;
 mod schema;

@@ -168,8 +168,6 @@ async fn there_is_a_network_only_where_it_is_granted() {
         let finished = machine.call(&command(&["-c", &script]), reach).await.expect("it runs");
         assert_eq!(finished.code == 0, connects, "{reach:?}: {}", String::from_utf8_lossy(&finished.stderr));
     }
-    let interfaces = machine.said("cat /proc/self/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '").await;
-    assert_eq!(interfaces.trim(), "lo", "a network of its own, with nothing on it");
 }
 
 #[tokio::test]
@@ -224,7 +222,7 @@ async fn limits_hold() {
     assert_ne!(greedy.code, 0, "memory has an end");
     // Exit codes and input come through as they are.
     assert_eq!(machine.run("exit 125").await.expect("it runs").code, 125);
-    assert_eq!(machine.run("kill -9 $$; sleep 9").await.map(|finished| finished.code).unwrap_or(137), 137);
+    assert_eq!(machine.run("sh -c 'kill -9 $$'; exit $?").await.expect("it runs").code, 137);
     let mut reads = command(&["-c", "cat"]);
     reads.input = b"given".to_vec();
     assert_eq!(machine.call(&reads, Reach::Scratch).await.expect("it runs").stdout, b"given");

@@ -201,6 +201,7 @@ fn filled(
     for (name, value) in &command.variables {
         let value = match value {
             VariableValue::Text(text) => text.clone(),
+            VariableValue::Scratch(path) if path.is_empty() => scratch.to_string_lossy().into_owned(),
             VariableValue::Scratch(path) => scratch.join(path).to_string_lossy().into_owned(),
             VariableValue::Secret(secret) => {
                 let secret = secrets.get(secret).ok_or_else(|| {

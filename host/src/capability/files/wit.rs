@@ -35,16 +35,17 @@ impl logging::Host for StepState {
         };
         // Without a gate (describe, steps) there is nobody to tell.
         let Some(gate) = &self.gate else { return Ok(()) };
-        match gate.say(level, &message) {
+        match gate.emit(level, &message) {
             Err(CallError::Fatal(why)) => Err(wasmtime::Error::msg(why)),
             _ => Ok(()),
         }
     }
 
     async fn progress(&mut self, done: u32, total: u32, what: String) -> wasmtime::Result<()> {
-        if let Some(gate) = &self.gate {
-            gate.progress(done, total, &what);
+        let Some(gate) = &self.gate else { return Ok(()) };
+        match gate.progress(done, total, &what) {
+            Err(CallError::Fatal(why)) => Err(wasmtime::Error::msg(why)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

@@ -133,6 +133,7 @@ async fn play(
 ) -> Result<(), CommandError> {
     let pinned = journal.state()?.header().pinned;
     let stage = Stage::set(world, &forge_folder(stored), pinned).await?.approving(args.approve);
+    let stage = stage.launching(app.environment.program().cloned());
     let screen = Arc::new(Screen::new(app.ui.clone(), args.json));
     screen.learn(&journal.state()?);
     let plugins = Plugins::new(app);

@@ -1,7 +1,9 @@
 //! A guest that does one thing, good or bad, that its input names: how the host's tests see what a plugin can and
 //! cannot do.
 
+use castoff_sdk::command::Program;
 use castoff_sdk::http::{Header, HeaderValue, Request};
+use castoff_sdk::mail::Message;
 use castoff_sdk::process::{
     Context, Description, Graph, Input, InputKind, Outcome, Process, Profile, Step, StepKind,
 };
@@ -98,6 +100,44 @@ fn act(action: &str, argument: &str) -> Result<Value, Error> {
             fetch("https://service.example/", vec![header])
         }
         "post" => post(argument),
+        "run" => finished(command(argument).run()?),
+        "fetch-program" => finished(command(argument).fetch()?),
+        "send-program" => finished(command(argument).send("key")?),
+        "run-with-secret" => finished(command(argument).secret("TOKEN", "service-token").run()?),
+        "run-with-other-secret" => finished(command(argument).secret("TOKEN", "other-token").run()?),
+        "run-with-variable" => finished(command(argument).text("LD_PRELOAD", "evil.so").run()?),
+        "run-within" => finished(Program::new("tool").argument("look").within(argument).run()?),
+        "keep-secret-and-read" => {
+            command(argument).secret("TOKEN", "service-token").run()?;
+            scratch::read("kept").map(|bytes| json!(String::from_utf8_lossy(&bytes)))
+        }
+        "keep-secret-and-print" => {
+            command(argument).secret("TOKEN", "service-token").run()?;
+            finished(command("tool print").run()?)
+        }
+        "mail" => mail(&[argument], "key"),
+        "mail-many" => mail(&argument.split(',').collect::<Vec<_>>(), "key"),
+        "draft" => {
+            let letter = Message::new([argument], "subject", "text\n").draft("key")?;
+            Ok(json!({ "message-id": letter.message_id, "artefact": letter.artefact }))
+        }
+        "mail-twice" => {
+            mail(&[argument], "key")?;
+            let letter = Message::new([argument], "another subject", "another text\n").send("key")?;
+            Ok(json!(letter.message_id))
+        }
+        "call-often" => {
+            for _ in 0..100_000 {
+                scratch::files("")?;
+            }
+            Ok(Value::Null)
+        }
+        "log-flood" => {
+            for _ in 0..100 {
+                logging::emit(logging::Level::Info, &"x".repeat(1 << 10));
+            }
+            Ok(Value::Null)
+        }
         _ => Err(Error::Invalid(format!("no action {action:?}"))),
     }
 }
@@ -200,6 +240,25 @@ fn request(method: &str, url: &str, headers: Vec<Header>) -> Request {
 fn fetch(url: &str, headers: Vec<Header>) -> Result<Value, Error> {
     let response = http::fetch(&request("GET", url, headers))?;
     Ok(json!({ "status": response.status, "body": String::from_utf8_lossy(&response.body) }))
+}
+
+/// A program and its arguments out of one line.
+fn command(line: &str) -> Program {
+    let mut words = line.split(' ');
+    Program::new(words.next().unwrap_or_default()).arguments(words)
+}
+
+fn finished(finished: castoff_sdk::command::Finished) -> Result<Value, Error> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(json!({
+        "code": finished.code, "stdout": text(&finished.stdout), "stderr": text(&finished.stderr),
+        "assumed": finished.assumed,
+    }))
+}
+
+fn mail(to: &[&str], key: &str) -> Result<Value, Error> {
+    let letter = Message::new(to.iter().copied(), "subject", "text\n").html("<p>text</p>").send(key)?;
+    Ok(json!({ "message-id": letter.message_id, "artefact": letter.artefact }))
 }
 
 fn post(url: &str) -> Result<Value, Error> {

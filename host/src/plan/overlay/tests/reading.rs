@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::{Scene, identity, moment, spec, tool, update};
+use crate::capability::command::{Command, Reach};
 use crate::capability::github::{IssueSpec, ReleaseSpec};
 use crate::capability::http::{HeaderValue, Request};
+use crate::capability::mail::{Message, Recipient, compose};
 use crate::capability::{CapabilityError, Slug};
 use crate::plan::overlay::{Built, Document, INVENTED, Observation, Overlay, Sent, Settings, Symbol};
 
@@ -150,6 +152,40 @@ async fn documents_are_kept_with_their_types() {
     let expected = [document("a.txt", "text/plain", "a"), document("b.md", "text/markdown", "new")];
     assert_eq!(scene.overlay.published().unwrap(), expected);
     assert_eq!(scene.live.artefacts.names().unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn programs_that_change_the_world_and_mail_stay_here() {
+    let scene = Scene::new().await;
+    let world = scene.overlay.capabilities();
+    let command = |argument: &str| Command {
+        program: "krel".into(),
+        arguments: vec![argument.into()],
+        variables: Vec::new(),
+        directory: String::new(),
+        input: Vec::new(),
+    };
+    let (secrets, scratch) = (BTreeMap::new(), tempfile::tempdir().unwrap());
+    let run = |argument, reach| {
+        let (world, scratch, secrets, command) = (world.clone(), scratch.path(), &secrets, command(argument));
+        async move { world.programs.run(&command, reach, scratch, secrets).await }
+    };
+    let planned = run("stage", Reach::World).await.unwrap();
+    assert!(planned.assumed && planned.code == 0);
+    assert!(scene.stage.forge().commands().is_empty(), "nothing ran");
+    // The world does not say what they do, but they were asked.
+    for reach in [Reach::Scratch, Reach::Reads] {
+        assert!(run("version", reach).await.is_err());
+    }
+    assert_eq!(scene.stage.forge().commands().len(), 2);
+
+    let ann = Recipient::parse("ann@example.org").unwrap();
+    let message =
+        Message { to: vec![ann.clone()], subject: "s".into(), text: "t".into(), ..Message::default() };
+    let composed = compose(&message, &ann, "<a@example.org>", moment()).unwrap();
+    world.mail.send(&composed, &secrets).await.unwrap();
+    assert!(scene.stage.forge().mailbox().is_empty(), "nothing was sent");
+    assert_eq!(scene.overlay.sent(), [Sent::Command(command("stage")), Sent::Mail(composed)]);
 }
 
 #[tokio::test]
