@@ -28,7 +28,7 @@ class Keeper:
         message = {
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
-            "tls": session.ssl is not None,
+            "tls": session.ssl is not None or server.transport.get_extra_info("sslcontext") is not None,
             "user": session.auth_data.decode() if session.auth_data else None,
             "content": envelope.content.decode("utf-8"),
         }

@@ -1,5 +1,7 @@
 //! Mail over TLS to a real server, aiosmtpd, which `tests/smtp/fetch` puts into the build directory.
 
+#![allow(clippy::print_stderr)]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

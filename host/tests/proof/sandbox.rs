@@ -2,6 +2,8 @@
 //!
 //! Where the kernel lacks a part of the sandbox, the tests of that part say so and check that programs are refused.
 
+#![allow(clippy::print_stderr)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -112,10 +112,10 @@ fn outer(
     rest: &[OsString],
     environment: impl IntoIterator<Item = Environment>,
 ) -> Result<u8, String> {
-    if let Err(why) = separate(spec.network) {
-        if !spec.accept_missing.contains(&Confinement::Namespaces) {
-            return Err(format!("the kernel gives no namespaces of their own to programs: {why}"));
-        }
+    if let Err(why) = separate(spec.network)
+        && !spec.accept_missing.contains(&Confinement::Namespaces)
+    {
+        return Err(format!("the kernel gives no namespaces of their own to programs: {why}"));
     }
     let inner =
         serde_json::to_string(&Spec { inner: true, ..spec.clone() }).map_err(|error| error.to_string())?;
