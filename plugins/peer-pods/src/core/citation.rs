@@ -4,12 +4,12 @@ use castoff_sdk::yaml::{self, YamlError};
 
 use super::version::ReleaseVersion;
 
-/// The text with the facts of a release. The commit of `v0.17.0` once stood under `v0.18.0`: all three are set together.
+/// The text with the facts of a release; `version` with or without its `v`. The commit of `v0.17.0` once stood under `v0.18.0`: all three are set together.
 ///
 /// # Errors
 /// [`YamlError`] when one of the keys is missing; older files have no `commit`, which then stays away.
-pub fn cite(text: &str, version: ReleaseVersion, day: &str, commit: &str) -> Result<String, YamlError> {
-    let text = yaml::set(text, "version", &version.bare())?;
+pub fn cite(text: &str, version: &str, day: &str, commit: &str) -> Result<String, YamlError> {
+    let text = yaml::set(text, "version", version.strip_prefix('v').unwrap_or(version))?;
     let text = yaml::set(&text, "date-released", day)?;
     match yaml::get(&text, "commit") {
         Ok(_) => yaml::set(&text, "commit", commit),
@@ -48,7 +48,7 @@ mod tests {
     fn version_day_and_commit_change_together() {
         let old =
             "cff-version: 1.2.0\ntitle: x\nversion: 0.9.0-alpha1\ndate-released: 2024-07-04\ncommit: b31f\n";
-        let version = ReleaseVersion::parse("v0.9.0").unwrap();
+        let version = "v0.9.0";
         let commit = "9".repeat(40);
         let new = cite(old, version, "2024-08-02", &commit).unwrap();
         assert_eq!(

@@ -68,12 +68,6 @@ impl ReleaseVersion {
         Self { alpha: None, ..self }
     }
 
-    /// `X.Y.Z`, as `CITATION.cff` has it.
-    #[must_use]
-    pub fn bare(self) -> String {
-        self.to_string().trim_start_matches('v').to_owned()
-    }
-
     fn key(self) -> (u64, u64, u64, u64) {
         (self.major, self.minor, self.patch, self.alpha.unwrap_or(u64::MAX))
     }

@@ -337,14 +337,14 @@ impl<'a> Desk<'a> {
 
     /// P22: the citation, from the release itself; what is told takes the place of what is not on the forge.
     pub(crate) fn citation(&mut self, tags: &BTreeMap<String, String>) -> Result<Edit, Error> {
-        let version = self.inputs.release_version()?;
+        let version = self.inputs.version_text()?;
         let mut edit = Edit {
             title: format!("CITATION: {version}"),
             reason: "Version, day and commit of the release.".to_owned(),
             ..Edit::default()
         };
         let Some(path) = &self.checkout.layout.citation else { return Ok(edit) };
-        let tagged = tags.get(&version.to_string());
+        let tagged = tags.get(&version);
         let commit = match (tagged, &self.inputs.commit) {
             (Some(tagged), Some(told)) if tagged != told => {
                 return Err(conflict(format!(
@@ -359,13 +359,13 @@ impl<'a> Desk<'a> {
         let day = match &self.inputs.date_released {
             Some(day) => day.clone(),
             None => {
-                let release = github::release_of_tag(&self.checkout.name, &version.to_string())?;
+                let release = github::release_of_tag(&self.checkout.name, &version)?;
                 let published = release.and_then(|release| release.published);
                 day(published.ok_or_else(|| not_found(format!("a published release {version}")))?)
             }
         };
         let old = self.checkout.text(path)?.unwrap_or_default();
-        let new = citation::cite(&old, version, &day, &commit)
+        let new = citation::cite(&old, &version, &day, &commit)
             .map_err(|error| invalid(format!("{path}: {error}")))?;
         keep(&mut edit, path, &old, new);
         Ok(edit)
@@ -373,7 +373,7 @@ impl<'a> Desk<'a> {
 
     /// The installation guide names the newest release, since November 2024.
     pub(crate) fn documents(&mut self, tags: &BTreeMap<String, String>) -> Result<Edit, Error> {
-        let version = self.inputs.release_version()?;
+        let Ok(version) = self.inputs.release_version() else { return Ok(Edit::default()) };
         let mut edit = Edit {
             title: format!("docs: install {version}"),
             reason: "The guide names the newest release.".to_owned(),

@@ -79,6 +79,8 @@ pub(crate) struct Inputs {
     pub(crate) kata_deploy: Option<String>,
     pub(crate) lock_generated: Option<String>,
     #[serde(default)]
+    pub(crate) go_tidy: bool,
+    #[serde(default)]
     pub(crate) release_helper: bool,
     #[serde(default)]
     pub(crate) nonstandard_version: bool,
@@ -226,6 +228,11 @@ pub(crate) fn component_inputs() -> Vec<Input> {
             "commit or tag of the operator to pin; its newest commit when left out",
         ),
         optional("operator-repository", InputKind::Text, "repository of the operator"),
+        optional(
+            "go-tidy",
+            InputKind::Flag,
+            "run the real `go mod tidy` in every module touched; it has to agree with what was computed",
+        ),
         optional("set", InputKind::Table, "values of versions.yaml decided by hand, by dotted key; they win"),
     ]
 }

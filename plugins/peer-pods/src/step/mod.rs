@@ -3,7 +3,8 @@
 //! [`input`] is what processes are told; [`pre_release`], [`release`], [`post_release`], [`audit`] and [`hash`] are
 //! processes, [`whole`] puts the first three in a row. [`checkout`] reads repositories, [`edit`] computes the commits of a
 //! pull request and [`propose`] opens it; [`images`] looks into registries, [`tags`] checks and creates tags,
-//! [`publish`] makes the GitHub release, [`freeze`] watches the branch, [`operator`] looks after those downstream.
+//! [`publish`] makes the GitHub release, [`freeze`] watches the branch, [`operator`] looks after those downstream, [`tidy`] asks the
+//! real `go` where it is granted.
 
 pub(crate) mod audit;
 pub(crate) mod checkout;
@@ -19,6 +20,7 @@ pub(crate) mod propose;
 pub(crate) mod publish;
 pub(crate) mod release;
 pub(crate) mod tags;
+pub(crate) mod tidy;
 pub(crate) mod whole;
 
 use castoff_sdk::process::{Process, Profile as DatedProfile, Step, StepKind};

@@ -8,7 +8,7 @@ use super::checkout::Checkout;
 use super::edit::Desk;
 use super::input::{self, Inputs};
 use super::propose::{Merged, Proposal, merged, propose};
-use super::{freeze, images, irreversible, profiles, publish, step, tags};
+use super::{freeze, images, irreversible, profiles, publish, step, tags, tidy};
 use crate::core::overlay::DevStyle;
 use crate::core::version::check;
 
@@ -183,6 +183,9 @@ fn open(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     }
     if inputs.wants("modules") {
         edits.push(desk.modules()?);
+    }
+    if inputs.go_tidy {
+        tidy::confirm(&checkout, &mut edits, &mut desk.remarks)?;
     }
     let skew = desk.skew()?;
     desk.remarks.extend(skew);

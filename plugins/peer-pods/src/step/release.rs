@@ -15,7 +15,7 @@ use super::post_release;
 use super::pre_release::{built, examine, free_version};
 use super::propose::{Proposal, Proposed, merged, propose};
 use super::publish::{self, Published};
-use super::{freeze, images, irreversible, profiles, step, tags};
+use super::{freeze, images, irreversible, profiles, step, tags, tidy};
 use crate::core::freeze::{foreign, stale};
 
 /// Its name.
@@ -239,6 +239,9 @@ fn open(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     }
     if inputs.wants("modules") {
         edits.push(desk.modules()?);
+    }
+    if inputs.go_tidy {
+        tidy::confirm(&checkout, &mut edits, &mut desk.remarks)?;
     }
     let skew = desk.skew()?;
     desk.remarks.extend(skew);
