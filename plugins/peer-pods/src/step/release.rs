@@ -290,6 +290,6 @@ fn tell(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
         .split_once('#')
         .and_then(|(repository, number)| Some((repository, number.parse::<u64>().ok()?)))
         .ok_or_else(|| invalid(format!("{place:?} is no issue; write owner/name#number")))?;
-    let url = github::ensure_comment(repository, number, &format!("peer-pods {}", inputs.version), &text)?;
+    let url = github::ensure_comment(repository, number, &format!("peer-pods-{}", inputs.version), &text)?;
     done(&json!({ "told": url, "text": text }))
 }

@@ -70,14 +70,24 @@ fn is_pre_release(case: &Case) -> bool {
 
 /// What is released: as told, else the version of the case; a process that only computes needs any.
 fn version(case: &Case) -> String {
+    let kind = case.data.kind.as_str();
+    if matches!(kind, "kata-gomod" | "old-gomod-bump" | "versions-sync" | "operator-pin") {
+        return "v0.1.0-alpha.1".to_owned();
+    }
+    if let Some(cited) = case.input("version").filter(|_| matches!(kind, "citation" | "full-post")) {
+        return format!("v{cited}");
+    }
     let told = case.input("release").or_else(|| case.input("newTag")).or_else(|| case.input("app_version"));
     if let Some(told) = told.filter(|told| told.starts_with('v')) {
-        let pre = matches!(case.data.kind.as_str(), "old-gomod-bump") && !told.contains('-');
-        return if pre { format!("{told}-alpha.1") } else { told.to_owned() };
+        return told.to_owned();
     }
-    let (process, _) = process(case);
-    let core = case.data.version.split('-').next().filter(|core| core.starts_with('v')).unwrap_or("v0.1.0");
-    if process == "pre-release" { format!("{core}-alpha.1") } else { core.to_owned() }
+    let core = case.data.version.split('-').next().filter(|core| core.starts_with('v'));
+    core.unwrap_or("v0.1.0").to_owned()
+}
+
+/// A version that was cited once, whether or not it should have been released.
+fn is_odd(version: &str) -> bool {
+    version.split_once('-').is_some_and(|(_, suffix)| !suffix.starts_with("alpha.") || suffix.contains('-'))
 }
 
 fn set(case: &Case, base: Base) -> Result<Setup> {
@@ -177,6 +187,9 @@ fn told(case: &Case) -> Map<String, Value> {
     let given = |name: &str| case.data.inputs.get(name).cloned();
     put("version", Some(json!(version(case))));
     put("nonstandard-version", given("allow_nonstandard_version"));
+    if case.data.kind == "citation" && is_odd(&version(case)) {
+        put("nonstandard-version", Some(json!(true)));
+    }
     if case.data.kind == "operator-release" {
         put("operator-repository", Some(json!(case.data.repo)));
         put("nonstandard-version", Some(json!(true)));
