@@ -113,8 +113,11 @@ pub(super) fn asking(app: &App, state: &RunState) -> Result<String, CommandError
 pub(super) fn only_release(state: &RunState, command: &str) -> Result<(), CommandError> {
     let header = state.header();
     let Some(first) = train::members(header).into_iter().next() else { return Ok(()) };
+    let (verb, option) = command
+        .split_once(' ')
+        .map_or((command, String::new()), |(verb, option)| (verb, format!(" {option}")));
     Err(CommandError::usage(format!("{} is a train: {command} is for one of its releases", header.run))
-        .hint(format!("castoff {command} {}/{}", header.run, first.name)))
+        .hint(format!("castoff {verb} {}/{}{option}", header.run, first.name)))
 }
 
 /// `castoff plan` of a train file: the plan of every release whose world is known now.
