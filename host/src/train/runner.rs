@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{Member, members};
 use crate::capability::github::Junction;
-use crate::journal::{End, Event, JournalError, RunState, Status, Verdict};
+use crate::journal::{End, Event, RunState, Status, Verdict};
 use crate::run::{Ledger, RunError, Runner, Stop};
 
 /// Where the runs of members come from.
@@ -172,7 +172,7 @@ impl<Y: Yard> TrainRunner<Y> {
     }
 
     fn append(&self, event: Event) -> Result<(), RunError> {
-        self.ledger.append(event).map(drop).map_err(|error: JournalError| error.into())
+        self.ledger.append(event).map(drop).map_err(RunError::from)
     }
 }
 

@@ -100,12 +100,14 @@ fn row(paint: Paint, standing: &Standing, member: &Member, width: usize) -> Stri
 
 /// The mark of the step that shows best where a run stands.
 fn mark(paint: Paint, run: &RunState) -> String {
-    let shows = |status: &Status| match (run.verdict(), status) {
-        (Verdict::Unknown, Status::Unknown { .. })
-        | (Verdict::Failed, Status::Failed { .. })
-        | (Verdict::Asks, Status::Asks { .. })
-        | (Verdict::Waiting, Status::Waiting { .. }) => true,
-        _ => false,
+    let shows = |status: &Status| {
+        matches!(
+            (run.verdict(), status),
+            (Verdict::Unknown, Status::Unknown { .. })
+                | (Verdict::Failed, Status::Failed { .. })
+                | (Verdict::Asks, Status::Asks { .. })
+                | (Verdict::Waiting, Status::Waiting { .. })
+        )
     };
     let step = run.steps().find(|step| shows(&step.status));
     match (run.verdict(), step) {
