@@ -155,15 +155,15 @@ impl<'a> Desk<'a> {
             (None, Some(commit), Some(time)) => Some(pseudo_version(None, time, commit)),
             _ => None,
         };
-        let repository = git::open(&self.inputs.kata_repository);
-        let found = match (&repository, reference.or(self.inputs.kata.as_deref())) {
-            (Ok(repository), Some(reference)) => {
+        let found = match reference.or(self.inputs.kata.as_deref()) {
+            Some(reference) => {
+                let repository = git::open(&self.inputs.kata_repository)?;
                 let named = self.inputs.kata.as_deref().unwrap_or(reference);
                 let found =
-                    [reference, named].into_iter().find_map(|name| kata_commit(repository, name).ok());
+                    [reference, named].into_iter().find_map(|name| kata_commit(&repository, name).ok());
                 found.map(|commit| (repository, commit))
             }
-            _ => None,
+            None => None,
         };
         let go_mod = match &found {
             Some((repository, commit)) => text_at(repository, commit, &format!("{KATA_FOLDER}/go.mod"))?,
@@ -175,9 +175,9 @@ impl<'a> Desk<'a> {
         let (repository, commit) =
             found.ok_or_else(|| not_found("the commit of the kata module; give it as kata-module.commit"))?;
         let time = repository.resolve(&commit)?.map_or(0, |commit| commit.time);
-        let base = highest_tag(repository, &format!("{KATA_FOLDER}/"))?;
+        let base = highest_tag(&repository, &format!("{KATA_FOLDER}/"))?;
         let version = version.unwrap_or_else(|| pseudo_version(base.as_deref(), time, &commit));
-        let hashed = hash_at(repository, &commit, KATA_FOLDER, &version)?;
+        let hashed = hash_at(&repository, &commit, KATA_FOLDER, &version)?;
         let hashed = hashed
             .ok_or_else(|| not_found(format!("{KATA_FOLDER}/go.mod of kata-containers at {commit}")))?;
         Ok(ModuleFacts { version, hashes: hashed.hashes, go_mod: Some(hashed.go_mod) })
