@@ -191,13 +191,12 @@ pub fn versions(
                 Some(locked.map_err(|_| ChartFault::Unlocked(lock_path.clone(), dependency.name.clone()))?);
         }
     }
-    if let Some(old) = text(&lock_path).zip(lock).map(|(old, new)| (old != new).then_some(new)) {
-        if let Some(new) = old {
-            let digest = lock_digest(&chart, &new);
-            let new = yaml::set(&new, "digest", &digest).map_err(key(&lock_path))?;
-            let new = yaml::set(&new, "generated", &wanted.generated).map_err(key(&lock_path))?;
-            files.insert(lock_path, new);
-        }
+    let relocked = text(&lock_path).zip(lock).and_then(|(old, new)| (old != new).then_some(new));
+    if let Some(new) = relocked {
+        let digest = lock_digest(&chart, &new);
+        let new = yaml::set(&new, "digest", &digest).map_err(key(&lock_path))?;
+        let new = yaml::set(&new, "generated", &wanted.generated).map_err(key(&lock_path))?;
+        files.insert(lock_path, new);
     }
     files.insert(own, chart);
     files.retain(|path, new| text(path).as_ref() != Some(new));
