@@ -101,7 +101,8 @@ impl Theatre {
     pub fn file(&self, repository: &str, branch: &str, path: &str) -> Option<Vec<u8>> {
         let place = self.folder.path().join("forge").join(format!("{}.git", repository.to_lowercase()));
         let git = git2::Repository::open_bare(place).expect("the repository can be opened");
-        let head = git.find_reference(&format!("refs/heads/{branch}")).expect("the branch is there");
+        let named = |kind: &str| git.find_reference(&format!("refs/{kind}/{branch}"));
+        let head = named("heads").or_else(|_| named("tags")).expect("the branch or tag is there");
         let tree = head.peel_to_tree().expect("it names a commit");
         let entry = tree.get_path(Path::new(path)).ok()?;
         let blob = entry.to_object(&git).ok()?.into_blob().ok()?;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::git;
 use super::reply::{Reply, glob};
-use super::rest::{issue, merge, pull, review, start_run};
+use super::rest::{issue, merge, pull, release, review, start_run};
 use super::robot;
 use super::settle;
 use super::state::{CheckRun, State, Status};
@@ -195,6 +195,10 @@ fn act(state: &mut State, rule: &Rule, key: &str, subject: &Subject) -> Result<(
         (Action::Status, _) => status(state, rule, key, subject, &by)?,
         (Action::CheckRun, _) => check_run(state, rule, key, subject)?,
         (Action::WorkflowRun, _) => workflow_run(state, rule, key, subject, &by)?,
+        (Action::Release, _) => {
+            let (_, tag, _) = place(state, key, subject)?;
+            release::by_robot(state, key, &tag, &rule.files, &by)?;
+        }
         _ => {}
     }
     settle::settle(state, key, &by)

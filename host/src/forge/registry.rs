@@ -15,6 +15,9 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
+/// Docker Hub's own API, beside its registry `docker.io`.
+const HUB: &str = "hub.docker.com";
+
 /// Every image of every host.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registry {
@@ -106,6 +109,9 @@ impl Registry {
         match parts.as_slice() {
             ["v2"] => Reply::json(200, &json!({})),
             ["v2", "token"] => Reply::json(200, &json!({"token": "anonymous", "expires_in": 3600})),
+            ["v2", "repositories", owner, name, "tags", tag] if call.host == HUB => {
+                self.hub(&format!("docker.io/{owner}/{name}"), tag)
+            }
             ["v2", name @ .., "manifests", reference] => {
                 self.manifest(&format!("{}/{}", call.host, name.join("/")), reference)
             }
@@ -124,6 +130,29 @@ impl Registry {
             }
             None => unknown(),
         }
+    }
+
+    /// What Docker Hub's own API tells of a tag.
+    fn hub(&self, name: &str, tag: &str) -> Reply {
+        let image = self.images.get(name);
+        let found = image.and_then(|image| image.manifests.get(image.tags.get(tag)?));
+        let Some(manifest) = found else {
+            return Reply::json(404, &json!({"message": "httperror 404: object not found", "errinfo": {}}));
+        };
+        let index: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+        let parts = index.get("manifests").and_then(Value::as_array).cloned().unwrap_or_default();
+        let images = parts.iter().map(|part| {
+            let platform = |key: &str| part.pointer(&format!("/platform/{key}")).cloned().unwrap_or_default();
+            json!({
+                "architecture": platform("architecture"), "os": platform("os"), "variant": platform("variant"),
+                "digest": part.get("digest"), "size": part.get("size"), "status": "active",
+            })
+        });
+        let images: Vec<Value> = images.collect();
+        Reply::json(
+            200,
+            &json!({"name": tag, "tag_status": "active", "media_type": manifest.kind, "images": images}),
+        )
     }
 
     fn list(&self, host: &str, name: &str) -> Reply {

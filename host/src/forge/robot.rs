@@ -106,7 +106,9 @@ pub(crate) fn build(state: &mut State, rule: usize, reference: &str, sha: &str) 
 fn tags(rule: &ImageRule, reference: &str, sha: &str) -> Vec<String> {
     let default = ["{ref}".to_owned()];
     let patterns = if rule.image_tags.is_empty() { default.as_slice() } else { &rule.image_tags };
-    patterns.iter().map(|tag| tag.replace("{ref}", reference).replace("{sha}", sha)).collect()
+    // An image tag cannot hold what follows the plus of a version; builds write a dash.
+    let reference = reference.replace('+', "-");
+    patterns.iter().map(|tag| tag.replace("{ref}", &reference).replace("{sha}", sha)).collect()
 }
 
 /// The digests of manifest lines are copied where they are known.

@@ -12,7 +12,7 @@ pub(crate) mod issue;
 pub(crate) mod merge;
 pub(crate) mod page;
 pub(crate) mod pull;
-mod release;
+pub(crate) mod release;
 mod repository;
 pub(crate) mod review;
 mod root;

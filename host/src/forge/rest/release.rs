@@ -1,13 +1,17 @@
 //! Releases: drafts, publishing with the tag made at the target, notes, the latest one.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{page, shape};
 use crate::forge::git;
 use crate::forge::people::{self, Subject};
 use crate::forge::reply::{Call, Outcome, Reply, flag, required, text};
-use crate::forge::state::{Release, Repo, State};
-use crate::forge::world::{Permission, Trigger};
+use crate::forge::state::{Asset, Release, Repo, State};
+use crate::forge::world::{FileSpec, Permission, Trigger};
 
 /// `POST releases`.
 pub(crate) fn create(state: &mut State, call: &Call, key: &str, login: &str) -> Outcome {
@@ -55,6 +59,58 @@ pub(crate) fn create(state: &mut State, call: &Call, key: &str, login: &str) -> 
     let value = shape::release(state, repo, found(repo, id)?);
     let place = value.get("url").and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(Reply::json(201, &value).with("location", place))
+}
+
+/// What CI does about a tag: it makes a pre-release with these files, or attaches them to the release that is there.
+pub(crate) fn by_robot(
+    state: &mut State,
+    key: &str,
+    tag: &str,
+    files: &BTreeMap<String, FileSpec>,
+    login: &str,
+) -> Result<(), Reply> {
+    let now = state.now();
+    let known = state.repo(key)?.releases.values().find(|release| !release.draft && release.tag == tag);
+    let id = match known.map(|release| release.id) {
+        Some(id) => id,
+        None => state.fresh_id(),
+    };
+    let mut assets = Vec::new();
+    for (name, file) in files {
+        let bytes = file.file().content.into_bytes();
+        assets.push(Asset {
+            id: state.fresh_id(),
+            name: name.clone(),
+            label: None,
+            content_type: "application/octet-stream".into(),
+            sha256: hex::encode(Sha256::digest(&bytes)),
+            bytes: Arc::new(bytes),
+            uploader: login.to_owned(),
+            created_at: now,
+        });
+    }
+    let releases = &mut state.repo_mut(key)?.releases;
+    if let Some(release) = releases.get_mut(&id) {
+        assets.retain(|asset| !release.assets.iter().any(|known| known.name == asset.name));
+        release.assets.extend(assets);
+        return Ok(());
+    }
+    let release = Release {
+        id,
+        tag: tag.to_owned(),
+        target: tag.to_owned(),
+        name: Some(tag.to_owned()),
+        body: Some(String::new()),
+        draft: true,
+        prerelease: true,
+        make_latest: "true".into(),
+        author: login.to_owned(),
+        created_at: now,
+        published_at: None,
+        assets,
+    };
+    releases.insert(id, release);
+    publish(state, key, id)
 }
 
 fn found(repo: &Repo, id: u64) -> Result<&Release, Reply> {

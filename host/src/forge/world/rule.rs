@@ -36,7 +36,7 @@ pub struct Rule {
     pub body: String,
     /// Labels added.
     pub labels: Vec<String>,
-    /// Files changed by a push.
+    /// Files changed by a push, or attached to a release.
     pub files: BTreeMap<String, FileSpec>,
     /// Context of a status or name of a check run or workflow.
     pub context: String,
@@ -88,6 +88,8 @@ pub enum Action {
     CheckRun,
     /// Completes the dispatched workflow run, or starts and completes one.
     WorkflowRun,
+    /// Makes a pre-release of the tag with `files` attached, or attaches them to the release that there is.
+    Release,
 }
 
 /// How a pull request becomes part of its base.

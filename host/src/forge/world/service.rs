@@ -33,7 +33,7 @@ pub struct ImageRule {
     pub images: Vec<String>,
     /// Platforms of each.
     pub platforms: Vec<String>,
-    /// Tags given: `{ref}` is the tag or branch, `{sha}` the commit. `{ref}` when absent.
+    /// Tags given: `{ref}` is the tag or branch (with `-` for `+`), `{sha}` the commit. `{ref}` when absent.
     pub image_tags: Vec<String>,
     /// An image of the list that is never pushed.
     pub missing_image: Option<String>,
