@@ -5,6 +5,7 @@ mod deployment;
 mod docs;
 mod images;
 mod jobs;
+mod k3s;
 mod module;
 mod pod;
 mod promotion;
