@@ -12,7 +12,8 @@ mod guest_build;
 const PLUGINS: &[(&str, &str)] = &[
     ("castoff-csi-sidecar", "csi-sidecar"),
     ("castoff-kubernetes-patch", "kubernetes-patch"),
-    ("castoff-peer-pods", "peer-pods"),, ("castoff-k3s", "k3s")];
+    ("castoff-peer-pods", "peer-pods"),
+    ("castoff-k3s", "k3s"),
 ];
 
 fn main() {

@@ -99,13 +99,14 @@ pub struct Data {
     pub kind: String,
     /// `owner/name`.
     pub repo: String,
-    /// The commit before; empty when there is none.
+    /// The commit before; empty when there is none, or one for each branch.
     #[serde(deserialize_with = "text_or_null")]
     pub base: String,
-    /// The published commit; empty when there is none.
+    /// The published commit; empty when there is none, or one for each branch.
     #[serde(deserialize_with = "text_or_null")]
     pub target: String,
-    /// What is released.
+    /// What is released; empty when that is several things, or none.
+    #[serde(deserialize_with = "text_or_null")]
     pub version: String,
     /// What the process is told, in the words of the kind.
     pub inputs: Map<String, Value>,
@@ -137,7 +138,8 @@ pub struct Data {
 }
 
 fn text_or_null<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<String, D::Error> {
-    Option::<String>::deserialize(from).map(Option::unwrap_or_default)
+    let value = Value::deserialize(from)?;
+    Ok(value.as_str().unwrap_or_default().to_owned())
 }
 
 /// A commit of `world.json`.

@@ -88,6 +88,19 @@ const ALL: &[Kind] = &[
     pod::KIND,
     module::TAGS,
     module::HASH,
+    k3s::bump::EXACT,
+    k3s::bump::GO_MOD_EXACT,
+    k3s::bump::SEMANTIC,
+    k3s::bump::TIDY,
+    k3s::bump::TRAP,
+    k3s::channel::KIND,
+    k3s::component::KIND,
+    k3s::fork_tag::KIND,
+    k3s::grammar::KIND,
+    k3s::kdm::EDIT,
+    k3s::kdm::GENERATE,
+    k3s::kdm::REGSYNC,
+    k3s::kdm::LINT,
 ];
 
 /// The kind of that name.
