@@ -188,5 +188,46 @@ fn trains(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, load, gate, decision, notes, trains);
+/// Rancher's metadata of four megabytes, with a channel file that changed.
+fn metadata_world() -> World {
+    let entry = |n: u32| {
+        format!(
+            "  - version: v1.30.{n}+k3s1\n    serverArgs: &serverArgs-v{n}\n      tls-san:\n        type: array\n"
+        )
+    };
+    let channels: String = (0..100).map(entry).collect();
+    let options =
+        |n: u32| format!("  \"v1.{n}.0-rancher1\": {{\n   \"kubeapi\": \"{}\"\n  }},\n", "x".repeat(400));
+    let options: String = (0..9_000).map(options).collect();
+    let data = format!(
+        "{{\n \"K8sVersionServiceOptions\": {{\n{options}  \"last\": {{}}\n }},\n \"k3s\": {{\n  \"releases\": []\n }},\n \"rke2\": null\n}}"
+    );
+    let mut world = World::from_toml(WORLD).expect("it is right");
+    let repository = world.repositories.first_mut().expect("there is one");
+    repository.files.insert("channels.yaml".into(), format!("releases:\n{channels}").into());
+    repository.files.insert("data/data.json".into(), data.into());
+    world
+}
+
+fn metadata(c: &mut Criterion) {
+    let runtime = runtime();
+    let theatre = runtime.block_on(Theatre::open(metadata_world(), engine(Limits::default())));
+    let release = "version = 1\nplugin = \"k3s\"\nprocess = \"kdm\"\n[inputs]\nrepository = \"acme/tool\"\n";
+    let prepared = runtime.block_on(theatre.prepare(&theatre.write(&[("release.toml", release.as_bytes())])));
+    let mut round = 0u32;
+    let mut group = c.benchmark_group("k3s");
+    group.sample_size(10).measurement_time(Duration::from_secs(10));
+    group.bench_function("kdm: data.json of 4 MB, read, generated, committed and pushed", |b| {
+        b.iter(|| {
+            round += 1;
+            let (stored, journal) = theatre.create(&prepared, &format!("kdm-{round}"));
+            let runner = theatre.runner(&prepared, &stored, journal).only(&["propose"]);
+            let stop = runtime.block_on(theatre.stage.play(&runner)).expect("the host goes on");
+            assert_ne!(stop.verdict, Verdict::Failed);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, load, gate, decision, notes, trains, metadata);
 criterion_main!(benches);

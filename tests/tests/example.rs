@@ -17,9 +17,20 @@ async fn play(version: &str) -> (Theatre, RunState) {
 
 /// Plays an example of csi-sidecar to its end; `change` is applied to release file and policy.
 async fn play_example(name: &str, change: impl Fn(&str) -> String) -> (Theatre, RunState) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/csi-sidecar/examples").join(name);
+    play_of("csi-sidecar", name, change, "").await
+}
+
+/// Plays an example of a plugin to its end, in its world and what `more` adds to it.
+async fn play_of(
+    plugin: &str,
+    name: &str,
+    change: impl Fn(&str) -> String,
+    more: &str,
+) -> (Theatre, RunState) {
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins").join(plugin).join("examples").join(name);
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("the example is there");
-    let world = World::from_toml(&read("world.toml")).expect("it is right");
+    let world = World::from_toml(&(read("world.toml") + more)).expect("it is right");
     let theatre = Theatre::open(world, engine(Limits::default())).await.approving();
     theatre.stage.forge().record();
     let (release, policy) = (change(&read("release.toml")), change(&read("policy.toml")));
@@ -319,4 +330,57 @@ async fn a_train_ends_with_the_driver_and_its_ci_jobs() {
     let merged: Vec<&str> =
         pulls.filter(|pull| pull.merged.is_some()).map(|pull| pull.issue.title.as_str()).collect();
     assert!(merged.last().is_some_and(|title| title.contains("CI jobs for Kubernetes 1.36")), "{merged:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_of_k3s_patches_ends_in_the_stable_channel() {
+    let both = |text: &str| text.replace("versions = [\"v1.34.5\"]", "versions = [\"v1.33.9\", \"v1.34.5\"]");
+    let respin =
+        "\n[[answer]]\nstep = \"qa1\"\nquestion = \"v1.34.5-rc1*\"\nchoice = \"respin\"\nby = \"approver\"\n";
+    let (theatre, state) = play_of("k3s", "month", both, respin).await;
+    let forge = theatre.stage.forge();
+    let snapshot = forge.snapshot().expect("a picture of the world");
+    let refs = |name: &str| &snapshot.repositories[name].refs;
+    let releases = |name: &str| &snapshot.repositories[name].releases;
+    for tag in ["v1.33.9-k3s1", "v1.34.5-k3s1"] {
+        let fork = refs("k3s-io/kubernetes");
+        let root = fork.get(&format!("refs/tags/{tag}")).expect("the root's tag is there");
+        for module in ["api", "client-go", "component-base"] {
+            assert_eq!(
+                fork.get(&format!("refs/tags/staging/src/k8s.io/{module}/{tag}")),
+                Some(root),
+                "{module}"
+            );
+        }
+        let gone = format!("refs/tags/staging/src/k8s.io/legacy-cloud-providers/{tag}");
+        assert!(!fork.contains_key(&gone), "what the fork deleted stays deleted, patched upstream or not");
+        let kubelet = content(&theatre, "k3s-io/kubernetes", tag, "pkg/kubelet/kubelet.go");
+        assert_eq!(kubelet, "package kubelet\n\n// one, patched\n\n// two\n\n// three, embedded\n");
+    }
+    let tags = refs("k3s-io/k3s");
+    assert!(tags.contains_key("refs/tags/v1.34.5-rc2+k3s1"), "QA asked for another candidate");
+    assert!(!tags.contains_key("refs/tags/v1.33.9-rc2+k3s1"), "and for none of the other minor");
+    assert_eq!(tags.get("refs/tags/v1.34.5+k3s1"), tags.get("refs/tags/v1.34.5-rc2+k3s1"));
+    for tag in ["v1.33.9+k3s1", "v1.34.5+k3s1"] {
+        let found = releases("k3s-io/k3s").iter().find(|release| release.tag == tag).expect("it is released");
+        assert!(!found.draft && !found.prerelease, "{tag}");
+        let by_hand = releases("k3s-io/k3s-upgrade").iter().any(|release| release.tag == tag);
+        assert!(by_hand, "{tag}: the upgrade image's automation stayed silent");
+    }
+    let go_mod = content(&theatre, "k3s-io/k3s", "release-1.34", "go.mod");
+    assert!(go_mod.contains("k8s.io/kubernetes v1.34.5\n") && go_mod.contains("boxo v0.34.4 //"), "{go_mod}");
+    let stable = content(&theatre, "k3s-io/k3s", "main", "channel.yaml");
+    assert!(stable.contains("- name: stable\n  latest: v1.34.5+k3s1\n"), "{stable}");
+    let kdm = "rancher/kontainer-driver-metadata";
+    let channels = content(&theatre, kdm, "dev-v2.12", "channels.yaml");
+    assert!(
+        channels.contains("v1.33.9+k3s1") && channels.contains("v1.34.5+k3s1") && !channels.contains("-rc"),
+        "{channels}"
+    );
+    assert!(content(&theatre, kdm, "dev-v2.12", "data/data.json").contains("\"version\": \"v1.34.5+k3s1\""));
+    let mirrored = content(&theatre, kdm, "dev-v2.12", "regsync.yaml");
+    assert!(mirrored.contains("- v1.34.5-k3s1\n") && !mirrored.contains("-rc"), "{mirrored}");
+    let notes = left(&state, "v1-34-5-ga-notes");
+    assert!(notes.contains("| SQLite | [3.51.1]") && notes.contains("Changes since v1.34.4+k3s1"), "{notes}");
+    assert!(left(&state, "thaw").contains("branches 1.33~1.34 are now unfrozen"));
 }
