@@ -59,7 +59,7 @@ impl Function {
         match self.short().as_str() {
             "git.ensure-refs" => names(request).all(|name| !name.starts_with("refs/tags/")),
             "github.ensure-release" => request["draft"] == true,
-            "git.ensure-tag" | "github.merge-pull-request" => false,
+            "git.ensure-tag" | "github.merge-pull-request" | "http.ensure" => false,
             _ => self.class != Class::Once,
         }
     }
@@ -130,6 +130,7 @@ pub const FUNCTIONS: &[Function] = &[
     function(GITHUB, "dispatch", Class::Once),
     function(HTTP, "fetch", Class::Read),
     function(HTTP, "send", Class::Once),
+    function(HTTP, "ensure", Class::Ensure),
     function(FILES, "read", Class::Read),
     function(FILES, "write", Class::Pure),
     function(FILES, "files", Class::Read),

@@ -50,6 +50,17 @@ pub struct Request {
     pub body: Option<Vec<u8>>,
 }
 
+/// How an effect of a request is found again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Changes nothing.
+    pub request: Request,
+    /// What its answer holds when the effect is there.
+    pub marker: String,
+    /// What the answer to the effect holds when nothing happened although its status is good.
+    pub refusal: Option<String>,
+}
+
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{HeaderValue, Request, Response};
+use super::{HeaderValue, Mark, Request, Response};
 use crate::capability::CapabilityError;
 use crate::capability::wit::{Answer, answer, tried};
 use crate::engine::StepState;
@@ -19,6 +19,19 @@ impl wit::Host for StepState {
         let gate = tried!(self.gate());
         let request = tried!(understood(request));
         answer(gate.send(&key, &request).await.map(response))
+    }
+
+    async fn ensure(
+        &mut self,
+        key: String,
+        request: wit::Request,
+        probe: wit::Probe,
+    ) -> Answer<wit::Response> {
+        let gate = tried!(self.gate());
+        let request = tried!(understood(request));
+        let mark =
+            Mark { request: tried!(understood(probe.request)), marker: probe.marker, refusal: probe.refusal };
+        answer(gate.ensure_sent(&key, &request, &mark).await.map(response))
     }
 }
 
