@@ -7,6 +7,8 @@
 //!
 //! What it refuses to be: a store (state lives as long as the [`Forge`]), a workflow runner, or a network service.
 
+mod chat;
+mod cloud_build;
 mod exchange;
 mod fault;
 mod git;
@@ -15,6 +17,7 @@ mod guard;
 mod listing;
 mod people;
 mod portrait;
+mod prow;
 mod rate;
 mod registry;
 mod reply;
@@ -296,6 +299,7 @@ fn build(world: World, dir: &Path, url: String, clock: Arc<dyn Clock>) -> Result
         next_id: 1000,
         schedule: Vec::new(),
         next_event: 0,
+        services: state::Services::default(),
         registry: registry::Registry::default(),
         spent: std::collections::BTreeMap::new(),
         served: Vec::new(),

@@ -4,6 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use git2::Oid;
 use serde_json::json;
 
+use super::cloud_build;
 use super::git;
 use super::reply::{Reply, glob};
 use super::rest::{issue, merge, pull, release, review, start_run};
@@ -29,7 +30,9 @@ pub(crate) struct Scheduled {
 pub(crate) enum Task {
     Rule { rule: Box<Rule>, repo: String, subject: Subject, attempt: u32 },
     Build { rule: usize, reference: String, sha: String },
-    Promote { rule: usize, images: Vec<robot::Promoted> },
+    Promote { rule: usize, images: Vec<robot::Promoted>, job: Option<usize> },
+    Rerun { rule: usize, images: Vec<robot::Promoted>, job: usize },
+    FinishBuild { build: usize },
 }
 
 /// What a rule is about.
@@ -122,7 +125,9 @@ pub(crate) fn tick(state: &mut State) {
                 act_or_retry(state, *rule, &repo, &subject, attempt)
             }
             Task::Build { rule, reference, sha } => robot::build(state, rule, &reference, &sha),
-            Task::Promote { rule, images } => robot::promote(state, rule, &images),
+            Task::Promote { rule, images, job } => robot::promote(state, rule, images, job),
+            Task::Rerun { rule, images, job } => robot::rerun(state, rule, images, job),
+            Task::FinishBuild { build } => cloud_build::finish(state, build),
         }
         state.acting_at = None;
     }

@@ -1,6 +1,7 @@
 //! Robots around the repositories: image builds after tags and pushes, promotion after a manifest changed.
 
 use super::people::{Task, plan, seconds};
+use super::prow::Job;
 use super::reply::glob;
 use super::state::State;
 use super::world::{ImageRule, Promotion, Trigger};
@@ -18,7 +19,7 @@ pub(crate) fn cause(state: &mut State, trigger: Trigger, key: &str, reference: &
     let Some(repo) = state.repos.get(key) else { return };
     let (name, default_branch) = (repo.full_name(), repo.default_branch.clone());
     let now = state.now();
-    let mut tasks = Vec::new();
+    let (mut tasks, mut promotions) = (Vec::new(), Vec::new());
     for (index, rule) in state.world.image_rules.iter().enumerate() {
         let pattern = if trigger == Trigger::TagCreated { &rule.tag } else { &rule.branch };
         if !pattern.is_empty() && glob(pattern, reference) && glob(&rule.repository, &name) && !rule.fails {
@@ -31,12 +32,23 @@ pub(crate) fn cause(state: &mut State, trigger: Trigger, key: &str, reference: &
             let branch = if rule.branch.is_empty() { &default_branch } else { &rule.branch };
             if branch == reference && glob(&rule.repository, &name) {
                 let images = manifests(state, key, sha, rule);
-                tasks.push((now + seconds(rule.after_seconds), Task::Promote { rule: index, images }));
+                let job = Job {
+                    name: rule.job.clone(),
+                    repository: name.clone(),
+                    sha: sha.to_owned(),
+                    state: "pending",
+                    started: now,
+                };
+                promotions.push((now + seconds(rule.after_seconds), index, images, job));
             }
         }
     }
     for (at, task) in tasks {
         plan(state, at, task);
+    }
+    for (at, rule, images, job) in promotions {
+        let job = (!job.name.is_empty()).then(|| begin(state, job));
+        plan(state, at, Task::Promote { rule, images, job });
     }
 }
 
@@ -111,9 +123,36 @@ fn tags(rule: &ImageRule, reference: &str, sha: &str) -> Vec<String> {
     patterns.iter().map(|tag| tag.replace("{ref}", &reference).replace("{sha}", sha)).collect()
 }
 
-/// The digests of manifest lines are copied where they are known.
-pub(crate) fn promote(state: &mut State, rule: usize, images: &[Promoted]) {
-    let Some(rule) = state.world.promotions.get(rule).cloned() else { return };
+fn begin(state: &mut State, job: Job) -> usize {
+    state.services.jobs.push(job);
+    state.services.jobs.len() - 1
+}
+
+/// Somebody starts a failed job again.
+pub(crate) fn rerun(state: &mut State, rule: usize, images: Vec<Promoted>, failed: usize) {
+    let Some(again) = state.services.jobs.get(failed).cloned() else { return };
+    let takes = state.world.promotions.get(rule).map_or(0, |rule| rule.after_seconds);
+    let now = state.now();
+    let job = begin(state, Job { state: "pending", started: now, ..again });
+    plan(state, now + seconds(takes), Task::Promote { rule, images, job: Some(job) });
+}
+
+/// The digests of manifest lines are copied where they are known, unless the job fails.
+pub(crate) fn promote(state: &mut State, index: usize, images: Vec<Promoted>, job: Option<usize>) {
+    let now = state.now();
+    let Some(rule) = state.world.promotions.get_mut(index) else { return };
+    let listed = job.and_then(|job| Some((job, state.services.jobs.get_mut(job)?)));
+    if let Some((job, listed)) = listed {
+        if rule.fails > 0 {
+            rule.fails -= 1;
+            listed.state = "failure";
+            let at = now + seconds(rule.rerun_after_seconds);
+            plan(state, at, Task::Rerun { rule: index, images, job });
+            return;
+        }
+        listed.state = "success";
+    }
+    let rule = rule.clone();
     for line in images.iter().filter(|line| !rule.missing.contains(&line.image)) {
         let (from, to) = (format!("{}/{}", rule.from, line.image), format!("{}/{}", rule.to, line.image));
         state.registry.copy(&from, &to, &line.digest, &line.tags);

@@ -20,10 +20,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Served;
+use super::chat;
+use super::cloud_build;
 use super::exchange::Exchange;
 use super::fault::{FaultKind, Faults, failure};
 use super::graphql;
 use super::people;
+use super::prow;
 use super::rate;
 use super::reply::{Call, Outcome, Reply};
 use super::rest;
@@ -278,7 +281,14 @@ fn elsewhere(state: &mut State, call: &Call) -> Reply {
     if registry_path && (!service::serves(state, &call.host) || state.registry.serves(&call.host)) {
         return state.registry.answer(call);
     }
-    service::answer(state, call)
+    match call.host.as_str() {
+        cloud_build::HOST if !state.world.build_rules.is_empty() => cloud_build::answer(state, call),
+        chat::HOST if state.world.chat.is_some() => chat::answer(state, call),
+        prow::HOST if state.world.promotions.iter().any(|rule| !rule.job.is_empty()) => {
+            prow::answer(state, call)
+        }
+        _ => service::answer(state, call),
+    }
 }
 
 /// Whether a request is for the API, whose prefix is then taken off its path.

@@ -112,13 +112,20 @@ pub struct ReleaseSnapshot {
 pub(crate) fn take(state: &State) -> Result<Snapshot, git2::Error> {
     let mut repositories = BTreeMap::new();
     for repo in state.repos.values() {
-        repositories.insert(repo.full_name(), repository(repo)?);
+        let mut picture = repository(repo)?;
+        let halves =
+            picture.pulls.values_mut().map(|pull| &mut pull.issue).chain(picture.issues.values_mut());
+        for half in halves {
+            let texts = half.comments.iter_mut().map(|[_, text]| text).chain([&mut half.body]);
+            texts.for_each(|text| *text = anywhere(state, text));
+        }
+        repositories.insert(repo.full_name(), picture);
     }
     let mut received: Vec<[String; 4]> = state
         .received
         .iter()
         .map(|sent| {
-            let body = String::from_utf8_lossy(&sent.body).into_owned();
+            let body = anywhere(state, &String::from_utf8_lossy(&sent.body));
             [sent.method.clone(), sent.host.clone(), sent.path.clone(), body]
         })
         .collect();
@@ -132,6 +139,11 @@ pub(crate) fn take(state: &State) -> Result<Snapshot, git2::Error> {
         .collect();
     mails.sort();
     Ok(Snapshot { repositories, images: state.registry.tags(), received, commands, mails })
+}
+
+/// A text that may name this forge, as it would be on any other: which port is free is chance.
+fn anywhere(state: &State, text: &str) -> String {
+    text.replace(&state.url, "http://forge")
 }
 
 fn repository(repo: &Repo) -> Result<RepositorySnapshot, git2::Error> {

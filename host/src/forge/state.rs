@@ -9,7 +9,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::chat::Message;
+use super::cloud_build::Build;
 use super::people::Scheduled;
+use super::prow::Job;
 use super::registry::Registry;
 use super::reply::{Reply, glob};
 use super::world::{AccountKind, Permission, World};
@@ -41,6 +44,15 @@ pub(crate) struct State {
     pub(crate) received: Vec<Received>,
     pub(crate) commands: Vec<Ran>,
     pub(crate) mails: Vec<Composed>,
+    pub(crate) services: Services,
+}
+
+/// What the services around the forge remember.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    pub(crate) builds: Vec<Build>,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) jobs: Vec<Job>,
 }
 
 #[derive(Debug, Clone)]

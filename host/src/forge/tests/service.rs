@@ -104,3 +104,105 @@ fn addresses_follow_the_name_a_caller_uses() {
         assert_eq!(answer.json()["html_url"], json!(format!("{base}/acme/tool")), "{host}");
     }
 }
+
+const CUT: &str = r#"
+    [[build_rule]]
+    tags = ["STAGE"]
+    after_seconds = 100
+    fails = 1
+    images = ["gcr.io/k8s/kubectl"]
+    image_tags = ["v{_V}"]
+
+    [[build_rule]]
+    tags = ["RELEASE"]
+    repository = "acme/tool"
+    branch = "{_BRANCH}"
+    git_tags = ["v{_V}"]
+    [[build_rule.document]]
+    host = "dl.k8s.io"
+    path = "/release/v{_V}/announcement.html"
+    body = "v{_V} is out"
+
+    [chat]
+    channels = ["C1"]
+    refuses = 1
+"#;
+
+fn call(stage: &Stage, method: &str, host: &str, path: &str, body: &serde_json::Value) -> serde_json::Value {
+    let headers = [("host", host), ("authorization", "Bearer x"), ("content-type", "application/json")];
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    stage.send(method, path, &headers, &body).expect("an answer").json()
+}
+
+#[test]
+fn builds_fail_succeed_and_leave_what_they_should() {
+    let stage = Stage::new(CUT);
+    let builds = "/v1/projects/p/locations/l/builds";
+    let submit = |tag: &str| {
+        let body = json!({ "steps": [{ "name": "x" }], "tags": [tag], "substitutions": { "_V": "9.9.9", "_BRANCH": "main" } });
+        call(&stage, "POST", "cloudbuild.googleapis.com", builds, &body)["metadata"]["build"]["id"].clone()
+    };
+    let status = |id: &serde_json::Value| {
+        let path = format!("{builds}/{}", id.as_str().expect("an id"));
+        call(&stage, "GET", "cloudbuild.googleapis.com", &path, &json!(null))["status"].clone()
+    };
+    for expected in ["FAILURE", "SUCCESS"] {
+        let id = submit("STAGE");
+        assert_eq!(status(&id), "WORKING");
+        stage.advance(100);
+        assert_eq!(status(&id), expected);
+    }
+    let listed = format!("{builds}?filter=tags%3D%22STAGE%22&pageSize=1");
+    let page = call(&stage, "GET", "cloudbuild.googleapis.com", &listed, &json!(null));
+    assert_eq!((&page["builds"][0]["status"], &page["nextPageToken"]), (&json!("SUCCESS"), &json!("1")));
+    let image = stage
+        .send("HEAD", "/v2/k8s/kubectl/manifests/v9.9.9", &[("host", "gcr.io")], b"")
+        .expect("an answer");
+    assert_eq!(image.status, 200);
+    assert_eq!(call(&stage, "GET", "gcr.io", "/v2/k8s/tags/list", &json!(null))["child"], json!(["kubectl"]));
+    submit("RELEASE");
+    stage.forge.tick();
+    assert!(stage.forge.reference("acme/tool", "refs/tags/v9.9.9").is_some());
+    let page = stage
+        .send("GET", "/release/v9.9.9/announcement.html", &[("host", "dl.k8s.io")], b"")
+        .expect("an answer");
+    assert_eq!(page.body, b"v9.9.9 is out");
+    let anonymous =
+        stage.send("GET", builds, &[("host", "cloudbuild.googleapis.com")], b"").expect("an answer");
+    assert_eq!(anonymous.status, 401);
+    let empty = call(&stage, "POST", "cloudbuild.googleapis.com", builds, &json!({ "tags": [] }));
+    assert_eq!(empty["error"]["status"], "INVALID_ARGUMENT");
+}
+
+#[test]
+fn a_chat_refuses_with_a_good_status() {
+    let stage = Stage::new(CUT);
+    let post = |method: &str, body: serde_json::Value| {
+        call(&stage, "POST", "slack.com", &format!("/api/{method}"), &body)
+    };
+    let message = json!({ "channel": "C1", "text": "a", "metadata": { "event_payload": { "key": "k" } } });
+    let table = [
+        ("chat.postMessage", json!({ "channel": "C9", "text": "a" }), "channel_not_found"),
+        ("chat.postMessage", message.clone(), "fatal_error"),
+        ("chat.postMessage", json!({ "channel": "C1" }), "no_text"),
+        ("chat.update", json!({ "channel": "C1", "ts": "0", "text": "a" }), "message_not_found"),
+    ];
+    for (method, body, error) in table {
+        assert_eq!(post(method, body)["error"], error);
+    }
+    let ts = post("chat.postMessage", message)["ts"].clone();
+    let thread = ts.as_str().expect("an id");
+    post("chat.postMessage", json!({ "channel": "C1", "thread_ts": thread, "text": "b" }));
+    post("chat.update", json!({ "channel": "C1", "ts": thread, "text": "c" }));
+    let get = |path: String| call(&stage, "GET", "slack.com", &path, &json!(null));
+    let history = get("/api/conversations.history?channel=C1&include_all_metadata=true".to_owned());
+    assert_eq!(history["messages"].as_array().map(Vec::len), Some(1));
+    assert_eq!(history["messages"][0]["text"], "c");
+    assert_eq!(history["messages"][0]["metadata"]["event_payload"]["key"], "k");
+    let replies = get(format!("/api/conversations.replies?channel=C1&ts={thread}"));
+    assert_eq!(
+        (&replies["messages"][1]["text"], &replies["messages"][0]["metadata"]),
+        (&json!("b"), &json!(null))
+    );
+    assert_eq!(stage.forge.received().len(), 3, "what was refused was not received");
+}

@@ -3,11 +3,13 @@
 //! Everything here is a description; `seed` turns it into bare repositories and forge state, `people` and
 //! `robot` make its rules come true as the clock moves.
 
+mod cloud;
 mod history;
 mod rule;
 mod service;
 mod tool;
 
+pub use cloud::{BuildRule, Chat};
 pub use history::{
     Branch, File, FileSpec, MergedPull, Person, Protection, SeedCheckRun, SeedCommit, SeedIssue, SeedLabel,
     SeedPull, SeedRelease, SeedStatus, Step, Tag,
@@ -92,6 +94,11 @@ pub struct World {
     /// Image builds started by tags and branches.
     #[serde(rename = "image_rule")]
     pub image_rules: Vec<ImageRule>,
+    /// What becomes of builds that are submitted to Cloud Build.
+    #[serde(rename = "build_rule")]
+    pub build_rules: Vec<BuildRule>,
+    /// A workspace of Slack.
+    pub chat: Option<Chat>,
     /// Promotions started by a change of a promotion manifest.
     #[serde(rename = "promotion")]
     pub promotions: Vec<Promotion>,

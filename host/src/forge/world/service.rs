@@ -61,6 +61,12 @@ pub struct Promotion {
     pub to: String,
     /// Names of images that never arrive.
     pub missing: Vec<String>,
+    /// Name of the Prow job that promotes; it is not listed anywhere when empty.
+    pub job: String,
+    /// So many jobs fail before one succeeds.
+    pub fails: u64,
+    /// Seconds after which somebody starts a failed job again.
+    pub rerun_after_seconds: u64,
 }
 
 /// A testgrid dashboard.
