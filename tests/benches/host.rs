@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout)]
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use castoff::journal::{Event, Verdict};
 use castoff::operation::Need;
 use castoff::policy::{Policy, Scope, decide};
 use castoff::run::Ledger;
+use castoff_kubernetes_patch::core::images::{Order, promote};
 use castoff_tests::theatre::{EXERCISER, Theatre, engine};
 use castoff_tests::train::{Driven, TrainExample, sidecars};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -229,5 +231,24 @@ fn metadata(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, load, gate, decision, notes, trains, metadata);
+/// The promotion list as it was in 2022: 42 images, 200 digests each, and a release of 30 more images.
+fn promotion(c: &mut Criterion) {
+    let digest =
+        |image: usize, patch: usize| format!("sha256:{:032x}{:032x}", image * 7919 + 1, patch * 104_729 + 1);
+    let mut list = String::new();
+    for image in 0..42 {
+        list += &format!("- name: image-{image:02}\n  dmap:\n");
+        for patch in 0..198 {
+            list += &format!("    \"{}\": [\"v1.24.{patch}\"]\n", digest(image, patch));
+        }
+    }
+    assert_eq!(list.lines().count(), 8_400);
+    let images = (0..42).map(|image| (format!("image-{image:02}"), digest(image, 198))).collect();
+    let found = BTreeMap::from([("v1.24.198".to_owned(), images)]);
+    c.bench_function("promotion list: 8400 lines read, edited, sorted and written", |b| {
+        b.iter(|| promote(&list, &found, Order::TagSort).expect("it is complete"));
+    });
+}
+
+criterion_group!(benches, load, gate, decision, notes, trains, metadata, promotion);
 criterion_main!(benches);

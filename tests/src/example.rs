@@ -61,13 +61,15 @@ impl Example {
             .join("../plugins/csi-sidecar/examples/livenessprobe/release.toml")
     }
 
-    /// Every example release in the tree that has a world to rehearse it in, by the name of its file.
+    /// Every example release in the tree that has a world to rehearse it in, by the name of its file; only those whose
+    /// path holds the value of `CASTOFF_EXAMPLE`, where that is set.
     ///
     /// # Panics
     /// When the tree cannot be read.
     #[must_use]
     pub fn all() -> Vec<(String, PathBuf)> {
         let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins");
+        let wanted = std::env::var("CASTOFF_EXAMPLE").ok();
         let below = |folder: &Path| -> Vec<PathBuf> {
             let entries = std::fs::read_dir(folder).into_iter().flatten();
             entries.map(|entry| entry.expect("the tree can be read").path()).collect()
@@ -76,6 +78,7 @@ impl Example {
         let mut found: Vec<(String, PathBuf)> = examples
             .flat_map(|example| below(&example))
             .filter(|file| is_release(file))
+            .filter(|file| wanted.as_ref().is_none_or(|wanted| file.display().to_string().contains(wanted)))
             .filter_map(|file| Some((file.strip_prefix(&plugins).ok()?.display().to_string(), file)))
             .collect();
         found.sort();

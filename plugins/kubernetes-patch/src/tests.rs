@@ -4,6 +4,14 @@ use super::*;
 fn samples() -> Vec<(&'static str, &'static str)> {
     vec![
         (
+            "patch-day",
+            r#"{"cuts": [{"branch": "release-1.35", "type": "official"}], "user": "a@example.org"}"#,
+        ),
+        (
+            "patch-day",
+            r#"{"cuts": [{"branch": "release-1.35", "type": "rc"}, {"branch": "master", "type": "alpha"}], "user": "a@example.org", "mock": "never"}"#,
+        ),
+        (
             "versions",
             r#"{"type": "official", "branch": "release-1.35", "build-version": "v1.35.0-47+1c8457462e868c"}"#,
         ),
@@ -62,6 +70,8 @@ fn every_process_has_a_sample() {
 fn what_is_unknown_or_wrong_is_refused() {
     let table = [
         ("bake", "{}"),
+        ("patch-day", r#"{"cuts": [], "user": "a@example.org"}"#),
+        ("patch-day", r#"{"cuts": [{"branch": "main", "type": "rc"}], "user": "a@example.org"}"#),
         ("versions", "{}"),
         ("versions", r#"{"type": "release", "branch": "master"}"#),
         (

@@ -1,5 +1,6 @@
 //! The processes: their inputs, their steps, and what each step does.
 
+mod day;
 pub(crate) mod promote;
 mod propose;
 mod schedule;
@@ -28,6 +29,7 @@ impl Row {
 }
 
 const ALL: &[Row] = &[
+    Row { name: day::NAME, describe: day::describe, graph: day::graph, run: day::run },
     Row { name: versions::NAME, describe: versions::describe, graph: versions::graph, run: versions::run },
     Row { name: promote::NAME, describe: promote::describe, graph: promote::graph, run: promote::run },
     Row { name: schedule::NAME, describe: schedule::describe, graph: schedule::graph, run: schedule::run },

@@ -76,6 +76,9 @@ pub(crate) struct Promoted {
     pub(crate) pull: Proposed,
     /// Digests by tag and image: what production has to show.
     pub(crate) images: BTreeMap<String, Found>,
+    /// Why what is promoted already should not have been.
+    #[serde(default)]
+    pub(crate) incomplete: Option<String>,
 }
 
 pub(super) fn describe() -> Process {
@@ -171,6 +174,7 @@ pub(crate) fn promote(place: &Place, tags: &[String]) -> Result<Promoted, Error>
     let text = base.needed(&place.file)?;
     let images = staged(place, &text, tags)?;
     let promotion = edit(&text, &images, place.order).map_err(conflict)?;
+    let incomplete = promotion.incomplete.as_ref().map(ToString::to_string);
     let files = match promotion.added.is_empty() {
         true => Vec::new(),
         false => vec![(place.file.clone(), promotion.text)],
@@ -183,7 +187,7 @@ pub(crate) fn promote(place: &Place, tags: &[String]) -> Result<Promoted, Error>
         remarks: promotion.remarks,
     };
     let pull = propose(&base, place.fork.as_deref(), proposal)?;
-    Ok(Promoted { pull, images })
+    Ok(Promoted { pull, images, incomplete })
 }
 
 /// Digests of all images of the tags in staging: one question for each image that may be there.

@@ -38,14 +38,14 @@ enum Operation {
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Inputs {
     operation: Operation,
-    pub(crate) repository: String,
-    pub(crate) base: Option<String>,
-    pub(crate) fork: Option<String>,
+    repository: String,
+    base: Option<String>,
+    fork: Option<String>,
     schedule: String,
     eol: String,
     upcoming: usize,
     /// Real dates and notes; a key may name several releases, with commas between.
-    pub(crate) actual: BTreeMap<String, BTreeMap<String, String>>,
+    actual: BTreeMap<String, BTreeMap<String, String>>,
     eol_fix: BTreeMap<String, EolFix>,
     eol_now: Option<String>,
     from: String,
@@ -57,7 +57,7 @@ pub(crate) struct Inputs {
     note: Option<String>,
     cherry_pick_deadline: Option<String>,
     /// Repository whose tags tell what was really released.
-    pub(crate) tags: Option<String>,
+    tags: Option<String>,
 }
 
 impl Default for Inputs {
@@ -254,6 +254,11 @@ pub(crate) fn update(inputs: &Inputs, now: i64) -> Result<Proposed, Error> {
 }
 
 impl Inputs {
+    /// The monthly update, from the tags of `tags`.
+    pub(crate) fn monthly(repository: &str, fork: Option<String>, tags: &str) -> Self {
+        Self { repository: repository.to_owned(), fork, tags: Some(tags.to_owned()), ..Self::default() }
+    }
+
     /// The monthly update writes both files; what is done by hand leaves the other one as it is.
     fn touches_eol(&self) -> bool {
         self.operation == Operation::Update || !self.eol_fix.is_empty()
