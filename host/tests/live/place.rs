@@ -107,8 +107,18 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_castoff"));
         let token = self.forge.token(None).expect("the user has a token");
         command.args(args).env_clear().env("HOME", self.home.path()).env("GITHUB_TOKEN", token);
+        command.envs(self.secrets().iter().map(|name| (name, "a secret of the test")));
         command.current_dir(self.home.path());
         command
+    }
+
+    /// Variables that the policy takes secrets from.
+    fn secrets(&self) -> Vec<String> {
+        let policy = std::fs::read_to_string(self.home.path().join("policy.toml")).unwrap_or_default();
+        let policy: toml::Table = policy.parse().expect("the policy is TOML");
+        let secrets = policy.get("secrets").and_then(toml::Value::as_table).into_iter().flatten();
+        let variable = |secret: &toml::Value| Some(secret.get("env")?.as_str()?.to_owned());
+        secrets.filter_map(|(_, secret)| variable(secret)).collect()
     }
 
     pub(crate) fn castoff(&self, args: &[&str]) -> Ended {
