@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::promote::{self, Promoted};
 use super::super::propose::{Merged, wait_merged};
-use super::chat;
+use super::chat::{Saying, say};
 use super::input::{Cut, Day, Opened, Preflight};
 use super::service;
 use crate::core::thread;
@@ -136,8 +136,10 @@ pub(super) fn production(context: &Context, day: &Day) -> Result<Outcome, Error>
 
 fn tell(context: &Context, day: &Day, cut: &Cut, url: &str) -> Result<(), Error> {
     let opened: Opened = context.needed_output(&cut.step("open"))?;
-    let words = |state| thread::promotion(url, state);
-    chat::line(context, day, opened.thread.as_deref(), &cut.step("images"), words, true)
+    let text = thread::promotion(url, thread::State::Done);
+    let key = cut.step("images");
+    let saying = Saying { key: &key, text: &text, thread: opened.thread.as_deref(), replaces: None };
+    say(context, day, &saying).map(drop)
 }
 
 #[cfg(test)]
