@@ -14,9 +14,9 @@ pub(crate) const HOST: &str = "slack.com";
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     channel: String,
-    ts: String,
+    pub(crate) ts: String,
     thread: Option<String>,
-    text: String,
+    pub(crate) text: String,
     metadata: Option<Value>,
 }
 

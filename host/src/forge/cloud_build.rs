@@ -20,13 +20,20 @@ const ROBOT: &str = "cloud-build";
 /// A build.
 #[derive(Debug, Clone)]
 pub(crate) struct Build {
-    id: String,
+    pub(crate) id: String,
     /// As submitted.
     body: Value,
     rule: Option<usize>,
     status: &'static str,
     created: chrono::DateTime<chrono::Utc>,
     finished: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+impl Build {
+    /// Its tags.
+    pub(crate) fn tags(&self) -> Vec<String> {
+        texts(self.body.get("tags"))
+    }
 }
 
 /// Answers for the service.

@@ -141,8 +141,16 @@ pub(crate) fn take(state: &State) -> Result<Snapshot, git2::Error> {
     Ok(Snapshot { repositories, images: state.registry.tags(), received, commands, mails })
 }
 
-/// A text that may name this forge, as it would be on any other: which port is free is chance.
+/// A text that may name this forge, its messages and its builds, as it would be on any other: which port is free is chance,
+/// and ids are counted in whatever order things came.
 fn anywhere(state: &State, text: &str) -> String {
+    let mut text = text.to_owned();
+    for message in &state.services.messages {
+        text = text.replace(&message.ts, &format!("message {:?}", message.text));
+    }
+    for build in &state.services.builds {
+        text = text.replace(&build.id, &format!("build {}", build.tags().join(" ")));
+    }
     text.replace(&state.url, "http://forge")
 }
 
