@@ -69,7 +69,7 @@ impl Example {
     #[must_use]
     pub fn all() -> Vec<(String, PathBuf)> {
         let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins");
-        let wanted = std::env::var("CASTOFF_EXAMPLE").ok();
+        let wanted = std::env::var_os("CASTOFF_EXAMPLE").map(|wanted| wanted.to_string_lossy().into_owned());
         let below = |folder: &Path| -> Vec<PathBuf> {
             let entries = std::fs::read_dir(folder).into_iter().flatten();
             entries.map(|entry| entry.expect("the tree can be read").path()).collect()

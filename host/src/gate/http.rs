@@ -197,8 +197,9 @@ mod tests {
     fn what_an_answer_says_of_its_effect() {
         let refusal = Some("\"ok\":false");
         assert!(accepted(answer(200, &[], r#"{"ok":true}"#), refusal).is_ok());
+        type Case = (u16, &'static [(&'static str, &'static str)], &'static str, bool, Outcome);
         // Status, headers, body, whether it limits, whether the effect may have happened.
-        let table: [(u16, &[(&str, &str)], &str, bool, Outcome); 7] = [
+        let table: [Case; 7] = [
             (200, &[], r#"{"ok":false,"error":"fatal_error"}"#, false, Outcome::Nothing),
             (400, &[], "bad", false, Outcome::Nothing),
             (401, &[], "who", false, Outcome::Nothing),

@@ -108,7 +108,7 @@ mod tests {
             (board("x-informing", &[("a", "FAILING", 0)]), 0),
         ];
         for (board, count) in table {
-            assert_eq!(objections(&[board.clone()], now).len(), count, "{board:?}");
+            assert_eq!(objections(std::slice::from_ref(&board), now).len(), count, "{board:?}");
         }
     }
 

@@ -393,7 +393,7 @@ mod tests {
             }
             assert!(tags.iter().all(|tag| !tag.is_empty() && tag.len() < 128));
             let text = body.to_string();
-            assert_eq!(text.contains("\"--nomock\"],"), false);
+            assert!(!text.contains("\"--nomock\"],"));
             assert!(text.contains("workerPools/c3-highcpu-44") && text.contains("ALLOW_LOOSE"));
         }
         let release = order(Phase::Release, true).substitutions(&shop());

@@ -265,7 +265,8 @@ fn after(context: &Context, day: &Day, cut: &Cut, run: Run, bound: &Bound) -> Re
                 .ok_or_else(|| conflict(format!("the release is through, and there is no tag {tag}")))?;
             let on_head = tagged.id == bound.head || tagged.parents.contains(&bound.head);
             let detached = cut.branch == MASTER || bound.new_branch;
-            if !on_head && !(detached && repository.is_ancestor(&bound.commit, &tagged.id)?) {
+            let fits = on_head || detached && repository.is_ancestor(&bound.commit, &tagged.id)?;
+            if !fits {
                 return Err(conflict(format!(
                     "the tag {tag} is at {}, which was not made from {}",
                     tagged.id, bound.head

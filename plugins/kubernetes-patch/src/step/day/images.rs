@@ -49,18 +49,12 @@ struct Job {
     status: Status,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct Spec {
     r#type: String,
     job: String,
     refs: Refs,
-}
-
-impl Default for Spec {
-    fn default() -> Self {
-        Self { r#type: String::new(), job: String::new(), refs: Refs::default() }
-    }
 }
 
 #[derive(Default, Deserialize)]
