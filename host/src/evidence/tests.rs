@@ -54,7 +54,7 @@ fn every_effect_is_thought_of() {
         "repository": "o/r", "branch": "b", "commit": COMMIT, "refs": [], "head": "h", "base": "b", "title": "t",
         "number": 1, "tag": "v1", "key": "k", "body": "00", "labels": [], "name": "n", "sha256": "00",
     });
-    let blind = ["github.dispatch", "http.send", "command.send", "mail.send"];
+    let blind = ["github.dispatch", "http.ensure", "http.send", "command.send", "mail.send"];
     for function in FUNCTIONS.iter().filter(|function| function.class.is_effect()) {
         let short = function.short();
         let found = Trace::of(&short, &whole).unwrap();
