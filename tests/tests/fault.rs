@@ -1,9 +1,10 @@
 //! Every kind of fault at the requests of every example release: the release comes through, or stops with a clear state
 //! and comes through when it is taken up again, and the world is the same at the end.
 //!
-//! By default each kind strikes every operation (method and route) that the examples need: the first request of it once, and
-//! then so often that no patience is enough. `CASTOFF_MATRIX=all` lets each kind strike every single request of every
-//! example, each in a release of its own. The answer to every single write is lost in any case.
+//! By default each kind strikes one in so many of the operations (method and route) that the examples need, other ones than
+//! the kind before it: the first request of it once, and then so often that no patience is enough. `CASTOFF_MATRIX=all`
+//! lets each kind strike every single request of every example, each in a release of its own. The answer to every single
+//! write is lost in any case, by default to a few of them in one release.
 
 #![allow(clippy::print_stdout)]
 
@@ -19,6 +20,12 @@ const SIDE_BY_SIDE: usize = 6;
 
 /// Faults in one release, where not every single one is tried alone.
 const TOGETHER: usize = 6;
+
+/// A kind strikes one in so many operations, where not everything is tried.
+const SHARE: usize = 3;
+
+/// Lost answers in one release, where not every one is lost alone.
+const LOST_TOGETHER: usize = 3;
 
 /// A case: its name, and the faults of one release.
 type Case = (String, Vec<Fault>);
@@ -79,10 +86,12 @@ fn whole() -> bool {
 /// one after the other stops the release.
 fn all_cases(calm: &Calm, seen: &mut BTreeSet<String>) -> Vec<Case> {
     let all: Vec<&Request> = calm.requests.iter().collect();
-    let sample = calm.sample(seen);
-    let (once, together) = if whole() { (&all, 1) } else { (&sample, TOGETHER) };
+    let operations = calm.sample(seen);
     let mut found = Vec::new();
-    for kind in KINDS {
+    for (nth, kind) in KINDS.into_iter().enumerate() {
+        let share = if whole() { 1 } else { SHARE };
+        let sample: Vec<&Request> = operations.iter().copied().skip(nth % share).step_by(share).collect();
+        let (once, together) = if whole() { (&all, 1) } else { (&sample, TOGETHER) };
         found.extend(cases(kind, once, 1, together));
         // Waiting in vain for an answer takes its time.
         if kind != FaultKind::Silence || whole() {
@@ -125,7 +134,8 @@ async fn the_answer_to_every_effect_is_lost_in_turn() {
         let example = Example::load(&path).await.expect("the example is whole");
         let calm = Calm::of(&example).await.expect("the example finishes");
         let writes: Vec<&Request> = calm.requests.iter().filter(|request| request.writes).collect();
-        let (sum, found) = play(&example, &calm, cases(FaultKind::LostReply, &writes, 1, 1)).await;
+        let together = if whole() { 1 } else { LOST_TOGETHER };
+        let (sum, found) = play(&example, &calm, cases(FaultKind::LostReply, &writes, 1, together)).await;
         println!("{name}: {} lost answers, {} effects found", sum.faults, sum.adopted);
         assert!(sum.adopted > 0 || !found.is_empty(), "{name}: nobody looked for what had happened");
         answers += sum.faults;

@@ -140,15 +140,23 @@ fn detect(inputs: &Inputs) -> Result<Outcome, Error> {
         let url = format!("https://proxy.golang.org/{module}/@v/{version}.info");
         let request =
             http::Request { method: "GET".into(), url: url.clone(), headers: Vec::new(), body: None };
-        let status = http::fetch(&request)?.status;
-        if status != 200 {
-            return Ok(waiting(
-                Condition::ModuleVisible((module.clone(), version.clone())),
-                format!("{module} {version} is published later than the tag; the proxy answers {status}"),
-                Some(url),
-                900,
-                0,
-            ));
+        match http::fetch(&request)?.status {
+            200 => {}
+            // What the module proxy protocol says of versions that it does not have.
+            status @ (404 | 410) => {
+                return Ok(waiting(
+                    Condition::ModuleVisible((module.clone(), version.clone())),
+                    format!("{module} {version} is published later than the tag; the proxy answers {status}"),
+                    Some(url),
+                    900,
+                    0,
+                ));
+            }
+            other => {
+                return Err(Error::Unavailable(format!(
+                    "the module proxy answers {other} for {module} {version}"
+                )));
+            }
         }
     }
     let fork = git::open(&inputs.kubernetes_fork)?;

@@ -85,8 +85,10 @@ pub struct Order<'a> {
     pub marker: &'a str,
 }
 
-const TEST_BUCKET: &str = "kubernetes-release-gcb";
-const PRODUCTION_BUCKET: &str = "k8s-release-bucket";
+/// Bucket behind dl.k8s.dev, where mock releases go (kubernetes/k8s.io, infra/gcp/terraform and infra/fastly/terraform).
+const TEST_BUCKET: &str = "5d7373bbdcb8270361b96548387bf2a9ad0d48758c35";
+/// Bucket behind dl.k8s.io (the same places).
+const PRODUCTION_BUCKET: &str = "767373bbdcb8270361b96548387bf2a9ad0d48758c35";
 
 /// Characters that tags may have, and no more than these.
 fn tag(text: &str) -> String {
@@ -398,6 +400,7 @@ mod tests {
         }
         let release = order(Phase::Release, true).substitutions(&shop());
         let bucket = release["_KUBERNETES_GCS_BUCKET"].as_str().unwrap();
+        assert!(bucket.starts_with("gs://767373bb"), "{bucket}");
         assert!(bucket.ends_with("/stage/v1.35.0-47+1c8457462e868c/v1.35.1/gcs-stage/v1.35.1"), "{bucket}");
     }
 
