@@ -1,9 +1,9 @@
 //! A snapshot without what only the hour decides: commits and tags are named by what they hold, not by when they were
-//! made. Two releases of the same things on two days have equal portraits.
+//! made, and so are files that speak of commits and days. Two releases of the same things on two days have equal portraits.
 
 use std::collections::BTreeMap;
 
-use git2::{ObjectType, Oid, Repository, Sort};
+use git2::{Blob, ObjectType, Oid, Repository, Sort, Tree};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -41,10 +41,12 @@ fn name_objects(repository: &Repository, names: &mut Names) -> Result<(), git2::
             walk.push(commit.id())?;
         }
     }
+    let mut held = BTreeMap::new();
     for id in walk {
         let id = id?;
         let commit = repository.find_commit(id)?;
-        let mut parts = vec![commit.tree_id().to_string(), signer(&commit.author())];
+        let mut parts =
+            vec![tree_name(&commit.tree()?, repository, names, &mut held)?, signer(&commit.author())];
         parts.push(renamed(&String::from_utf8_lossy(commit.message_bytes()), names));
         parts.extend(commit.parent_ids().map(|parent| renamed(&parent.to_string(), names)));
         names.insert(id.to_string(), digest(&parts));
@@ -57,6 +59,70 @@ fn name_objects(repository: &Repository, names: &mut Names) -> Result<(), git2::
         names.insert(id.to_string(), digest(&parts));
     }
     Ok(())
+}
+
+/// Names a tree by what its files say; `held` are the names of what was named before.
+fn tree_name(
+    tree: &Tree<'_>,
+    repository: &Repository,
+    names: &Names,
+    held: &mut BTreeMap<Oid, String>,
+) -> Result<String, git2::Error> {
+    if let Some(name) = held.get(&tree.id()) {
+        return Ok(name.clone());
+    }
+    let mut parts = Vec::new();
+    for entry in tree {
+        let id = entry.id();
+        let name = match entry.kind() {
+            Some(ObjectType::Tree) => tree_name(&repository.find_tree(id)?, repository, names, held)?,
+            Some(ObjectType::Blob) => match held.get(&id) {
+                Some(name) => name.clone(),
+                None => file_name(&repository.find_blob(id)?, names),
+            },
+            _ => id.to_string(),
+        };
+        held.insert(id, name.clone());
+        parts.push(format!("{:o} {}", entry.filemode(), String::from_utf8_lossy(entry.name_bytes())));
+        parts.push(name);
+    }
+    let name = digest(&parts);
+    held.insert(tree.id(), name.clone());
+    Ok(name)
+}
+
+fn file_name(file: &Blob<'_>, names: &Names) -> String {
+    match std::str::from_utf8(file.content()) {
+        Ok(text) => digest(&[renamed(&without_days(text), names)]),
+        Err(_) => file.id().to_string(),
+    }
+}
+
+/// The text with every day (`YYYY-MM-DD`) replaced.
+fn without_days(text: &str) -> String {
+    const SHAPE: &[u8] = b"0000-00-00";
+    let bytes = text.as_bytes();
+    let is_day = |at: usize| {
+        let window = bytes.get(at..at + SHAPE.len());
+        window.is_some_and(|window| {
+            window.iter().zip(SHAPE).all(|(byte, shape)| match shape {
+                b'0' => byte.is_ascii_digit(),
+                other => byte == other,
+            })
+        })
+    };
+    let (mut out, mut from, mut at) = (String::new(), 0, 0);
+    while at < bytes.len() {
+        if is_day(at) {
+            out += text.get(from..at).unwrap_or_default();
+            out += "DAY";
+            at += SHAPE.len();
+            from = at;
+        } else {
+            at += 1;
+        }
+    }
+    out + text.get(from..).unwrap_or_default()
 }
 
 fn signer(signature: &git2::Signature<'_>) -> String {

@@ -229,18 +229,27 @@ pub(crate) fn prove(context: &Context, inputs: &Inputs) -> Result<Outcome, Error
     for (module, hashes) in &tagged.proofs {
         if !inputs.proxy.is_empty() {
             let url = format!("{}/{}/@v/{}.info", inputs.proxy, escaped(module), inputs.version);
-            let status = get(url.clone())?.status;
-            if status != 200 {
-                return Ok(waiting(
-                    Condition::ModuleVisible((module.clone(), inputs.version.clone())),
-                    format!(
-                        "The module proxy does not show {module} {} yet (it answers {status})",
+            match get(url.clone())?.status {
+                200 => {}
+                // What the module proxy protocol says of versions that it does not have.
+                status @ (404 | 410) => {
+                    return Ok(waiting(
+                        Condition::ModuleVisible((module.clone(), inputs.version.clone())),
+                        format!(
+                            "The module proxy does not show {module} {} yet (it answers {status})",
+                            inputs.version
+                        ),
+                        Some(url),
+                        300,
+                        24 * 3600,
+                    ));
+                }
+                other => {
+                    return Err(Error::Unavailable(format!(
+                        "the module proxy answers {other} for {module} {}",
                         inputs.version
-                    ),
-                    Some(url),
-                    300,
-                    24 * 3600,
-                ));
+                    )));
+                }
             }
         }
         match recorded(inputs, module)? {

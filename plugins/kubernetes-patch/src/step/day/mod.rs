@@ -112,8 +112,9 @@ pub(super) fn graph(profile: &str, inputs: &str) -> Result<Graph, Error> {
         step("bot", "Check the publishing bot", StepKind::Work, &["preflight"], "seed 002, 4"),
         step("go", "Somebody gives the green signal", StepKind::Gate, &["preflight"], "seed 002, 1"),
     ];
-    for cut in &day.cuts {
-        steps.extend(until_stage(&day, cut));
+    for (at, cut) in day.cuts.iter().enumerate() {
+        let opened = at.checked_sub(1).and_then(|before| day.cuts.get(before));
+        steps.extend(until_stage(&day, cut, opened));
     }
     let stages = names(&day, "stage");
     let source = "seed 002, 6";
@@ -165,12 +166,15 @@ pub(super) fn graph(profile: &str, inputs: &str) -> Result<Graph, Error> {
     Ok(Graph { title: format!("Cut {}", branches.join(", ")), steps })
 }
 
-fn until_stage(day: &Day, cut: &Cut) -> Vec<Step> {
+/// The steps of a cut up to its stage. Issues and threads are opened one after the other, in the order of the cuts, as people look
+/// for them.
+fn until_stage(day: &Day, cut: &Cut, opened: Option<&Cut>) -> Vec<Step> {
     let branch = &cut.branch;
     let [open, tests, mock_stage, mock_release, stage] =
         ["open", "testgrid", "mock-stage", "mock-release", "stage"].map(|phase| cut.step(phase));
+    let after = opened.map_or_else(|| "go".to_owned(), |cut| cut.step("open"));
     let mut steps = vec![
-        step(&open, format!("{branch}: issue and thread"), StepKind::Work, &["go"], "seed 002, 1 and 2"),
+        step(&open, format!("{branch}: issue and thread"), StepKind::Work, &[&after], "seed 002, 1 and 2"),
         step(&tests, format!("{branch}: testgrid"), StepKind::Work, &[&open], "seed 002, 3"),
     ];
     let mut before = tests;
