@@ -93,36 +93,38 @@ fn tree_name(
 
 fn file_name(file: &Blob<'_>, names: &Names) -> String {
     match std::str::from_utf8(file.content()) {
-        Ok(text) => digest(&[renamed(&without_days(text), names)]),
+        Ok(text) => digest(&[renamed(&without_moments(text), names)]),
         Err(_) => file.id().to_string(),
     }
 }
 
-/// The text with every day (`YYYY-MM-DD`) replaced.
-fn without_days(text: &str) -> String {
-    const SHAPE: &[u8] = b"0000-00-00";
-    let bytes = text.as_bytes();
-    let is_day = |at: usize| {
-        let window = bytes.get(at..at + SHAPE.len());
-        window.is_some_and(|window| {
-            window.iter().zip(SHAPE).all(|(byte, shape)| match shape {
-                b'0' => byte.is_ascii_digit(),
-                other => byte == other,
-            })
-        })
-    };
-    let (mut out, mut from, mut at) = (String::new(), 0, 0);
-    while at < bytes.len() {
-        if is_day(at) {
-            out += text.get(from..at).unwrap_or_default();
+/// The text with every day (`YYYY-MM-DD`) replaced, together with the time after it (`THH:MM:SS`).
+fn without_moments(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(next) = rest.chars().next() {
+        if has_shape(rest, "0000-00-00") {
             out += "DAY";
-            at += SHAPE.len();
-            from = at;
+            rest = rest.get(10..).unwrap_or_default();
+            if has_shape(rest, "T00:00:00") {
+                rest = rest.get(9..).unwrap_or_default();
+            }
         } else {
-            at += 1;
+            out.push(next);
+            rest = rest.get(next.len_utf8()..).unwrap_or_default();
         }
     }
-    out + text.get(from..).unwrap_or_default()
+    out
+}
+
+/// Whether the text begins like the shape, a digit wherever that has a zero.
+fn has_shape(text: &str, shape: &str) -> bool {
+    let begin = text.as_bytes().get(..shape.len());
+    begin.is_some_and(|begin| {
+        begin.iter().zip(shape.as_bytes()).all(|(byte, shape)| match shape {
+            b'0' => byte.is_ascii_digit(),
+            other => byte == other,
+        })
+    })
 }
 
 fn signer(signature: &git2::Signature<'_>) -> String {
@@ -179,6 +181,17 @@ fn name_of<'a>(word: &str, names: &'a Names) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_in_files_do_not_count() {
+        for (text, wanted) in [
+            ("date-released: 2024-07-29\n", "date-released: DAY\n"),
+            ("buildDate = \"2024-11-01T00:00:00Z\"", "buildDate = \"DAYZ\""),
+            ("v1.2024-1-1 é 12-34", "v1.2024-1-1 é 12-34"),
+        ] {
+            assert_eq!(without_moments(text), wanted);
+        }
+    }
 
     /// A repository with one commit of `text`, tagged, made at `seconds`.
     fn made(text: &str, seconds: i64) -> (tempfile::TempDir, Names) {
