@@ -16,14 +16,37 @@ type Names = BTreeMap<String, String>;
 
 /// Paints the portrait.
 pub(crate) fn take(state: &State) -> Result<Value, git2::Error> {
-    let mut names = Names::new();
-    // Twice: a commit may speak of one of a repository that is named after its own.
-    for repo in state.repos.values().chain(state.repos.values()) {
-        name_objects(&repo.git()?, &mut names)?;
-    }
     let picture = serde_json::to_value(snapshot::take(state)?)
         .map_err(|error| git2::Error::from_str(&format!("the snapshot is no JSON: {error}")))?;
+    let mut names = Names::new();
+    // Twice: a commit may speak of one of a repository that is named after its own, or of an image made from one.
+    for _ in 0..2 {
+        for repo in state.repos.values() {
+            name_objects(&repo.git()?, &mut names)?;
+        }
+        name_images(&picture, &mut names);
+    }
     Ok(renamed_value(picture, &names))
+}
+
+/// Names the digests of images by the first of their places: an image is made from a commit, and is another one when that was
+/// made at another moment.
+fn name_images(picture: &Value, names: &mut Names) {
+    let images = picture.get("images").and_then(Value::as_object);
+    let mut named = Names::new();
+    for (image, tags) in images.into_iter().flatten() {
+        for (tag, digest_of) in tags.as_object().into_iter().flatten() {
+            let Some(id) = digest_of.as_str().and_then(|text| text.strip_prefix("sha256:")) else { continue };
+            let place = digest(&[image.clone(), renamed(tag, names)]);
+            let name: String = place.chars().cycle().take(id.len()).collect();
+            // Of several tags the least name, whatever order the commits' ids have.
+            let known = named.entry(id.to_owned()).or_insert_with(|| name.clone());
+            if name < *known {
+                *known = name;
+            }
+        }
+    }
+    names.extend(named);
 }
 
 /// Names every commit and every annotated tag that a ref leads to.
