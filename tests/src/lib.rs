@@ -5,6 +5,7 @@ pub mod example;
 pub mod graphql;
 pub mod matrix;
 pub mod openapi;
+pub mod registry;
 pub mod replay;
 pub mod theatre;
 pub mod train;
