@@ -3,7 +3,7 @@
 //! Needs the program; without it [`Registry::start`] says so and the test that wanted it skips. Only the standard library
 //! and `tempfile` are used here, so that test binaries of other packages can take this file in by its path.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
