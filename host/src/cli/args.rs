@@ -436,6 +436,18 @@ pub(crate) enum PluginCommand {
         /// An embedded plugin, or the path of a component
         plugin: String,
     },
+    /// Shows which powers a newer version of a plugin gains and loses, without running either
+    ///
+    /// Exit code 0: the new version asks for nothing that the old one did not; 12: it asks for more.
+    Diff {
+        /// The version in use: an embedded plugin, or the path of a component
+        old: String,
+        /// The newer version
+        new: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// The forge that rehearsals run against

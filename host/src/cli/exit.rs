@@ -130,8 +130,9 @@ impl Exit {
                  `castoff resume RUN --confirm VERSION` confirms.",
             ),
             Self::Changes => (
-                "A plan was made, and there is something to do. Nothing has happened.",
-                "Read the plan, then `castoff run FILE --plan DIGEST` does exactly that.",
+                "A plan was made, and there is something to do; or a newer plugin asks for more powers. Nothing has happened.",
+                "Read the plan, then `castoff run FILE --plan DIGEST` does exactly that. Grant a plugin's new powers in the \
+                 policy, or keep the old version.",
             ),
             Self::Denied => (
                 "The policy does not allow what a step wanted, or there is no policy. The call was not made.",
@@ -189,6 +190,11 @@ impl Exit {
             "unavailable" | "rate-limited" => Self::Unavailable,
             _ => Self::Failed,
         }
+    }
+
+    /// How a comparison of two versions of a plugin ends: more powers are a change that somebody decides about.
+    pub(crate) fn of_difference(difference: &castoff::policy::Difference) -> Self {
+        if difference.gained.is_empty() { Self::Done } else { Self::Changes }
     }
 
     /// How a command that drove a run to where it stands ends.

@@ -246,13 +246,19 @@ impl Difference {
     }
 }
 
-/// Powers gained and lost by an upgrade. In doubt a power counts as gained.
+/// Powers gained and lost by an upgrade of a plugin.
 #[must_use]
 pub fn diff(old: &Manifest, new: &Manifest) -> Difference {
+    difference(&old.asks, &new.asks)
+}
+
+/// Powers gained and lost from old asks to new ones. In doubt a power counts as gained.
+#[must_use]
+pub fn difference(old: &[Ask], new: &[Ask]) -> Difference {
     let beyond = |asks: &[Ask], others: &[Ask]| -> Vec<Ask> {
         asks.iter().filter(|ask| !others.iter().any(|other| covers(other, ask))).cloned().collect()
     };
-    Difference { gained: beyond(&new.asks, &old.asks), lost: beyond(&old.asks, &new.asks) }
+    Difference { gained: beyond(new, old), lost: beyond(old, new) }
 }
 
 fn covers(wide: &Ask, narrow: &Ask) -> bool {

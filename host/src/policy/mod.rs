@@ -21,7 +21,7 @@ mod tool;
 
 pub use approval::{Approval, Channel};
 pub use decide::{Decision, Denial, Granted, Grants, Hint, Scope, decide};
-pub use manifest::{Ask, Difference, Manifest, ManifestError, diff};
+pub use manifest::{Ask, Difference, Manifest, ManifestError, diff, difference};
 pub(crate) use parse::schema;
 pub use parse::{Grant, Identity, Limits, Policy, PolicyError, SecretSource, Warning};
 pub use power::{Power, PowerError};

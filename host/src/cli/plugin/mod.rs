@@ -1,0 +1,65 @@
+//! `castoff plugin`: looking at plugins before anybody trusts them with anything, and writing them.
+
+mod inspect;
+mod words;
+
+use castoff::engine::Plugin;
+
+use super::args::{PluginArgs, PluginCommand};
+use super::error::CommandError;
+use super::exit::Exit;
+use super::{App, Done, starter};
+
+pub(super) async fn run(app: &App, args: PluginArgs) -> Done {
+    match args.command {
+        PluginCommand::Inspect { plugin, json } => inspect::run(app, &plugin, json).await,
+        PluginCommand::Policy { plugin } => {
+            let (loaded, _) = load(app, &plugin)?;
+            app.ui.data(starter::policy(loaded.manifest(), loaded.digest()).trim_end());
+            app.ui.next("castoff run FILE --policy policy.toml");
+            Ok(Exit::Done)
+        }
+        PluginCommand::Diff { old, new, json } => diff(app, &old, &new, json),
+    }
+}
+
+/// A plugin and the size of its component in bytes. Paths are relative to the working directory.
+fn load(app: &App, name: &str) -> Result<(Plugin, usize), CommandError> {
+    let site = app.site()?;
+    let component = site.component(name, std::path::Path::new(""))?;
+    Ok((site.load(name, &component)?, component.len()))
+}
+
+/// The powers that a newer version gains and loses.
+fn diff(app: &App, old: &str, new: &str, as_json: bool) -> Done {
+    let site = app.site()?;
+    let read = |name: &str| -> Result<castoff::policy::Manifest, CommandError> {
+        let component = site.component(name, std::path::Path::new(""))?;
+        let manifest = castoff::policy::manifest::read(&component);
+        manifest.map_err(|error| CommandError::usage(format!("{name}: {error}")))
+    };
+    let (old, new) = (read(old)?, read(new)?);
+    let difference = castoff::policy::difference(&old.asks, &new.asks);
+    if as_json {
+        app.ui.json(&serde_json::json!({
+            "old": { "name": old.name, "version": old.plugin_version },
+            "new": { "name": new.name, "version": new.plugin_version },
+            "gained": difference.gained,
+            "lost": difference.lost,
+        }))?;
+        return Ok(Exit::of_difference(&difference));
+    }
+    let line = super::text::line;
+    app.ui.data(&format!(
+        "{} {} -> {} {}",
+        line(&old.name),
+        line(&old.plugin_version),
+        line(&new.name),
+        line(&new.plugin_version)
+    ));
+    match words::difference(&difference) {
+        Some(text) => app.ui.data(&text),
+        None => app.ui.data("It asks for the same powers."),
+    }
+    Ok(Exit::of_difference(&difference))
+}
