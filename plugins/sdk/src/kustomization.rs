@@ -63,4 +63,42 @@ mod tests {
         assert!(set_new_tag("images:\n- name: app\n", "app", "x").is_err());
         assert!(images("resources: []\n").is_empty());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn pins_only_the_wanted_tag(
+            tags in proptest::collection::vec("[a-z0-9][a-z0-9._-]{0,8}", 1..5),
+            wanted in 0_usize..5,
+            tag in "[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}",
+            layout in proptest::num::u8::ANY,
+        ) {
+            let wanted = wanted % tags.len();
+            let end = if layout & 1 == 0 { "\n" } else { "\r\n" };
+            let indent = if layout & 2 == 0 { "" } else { "  " };
+            let gap = if layout & 4 == 0 { " " } else { "\t" };
+            let comment = if layout & 8 == 0 { "" } else { "\t# newTag: latest" };
+            let quote = if layout & 16 == 0 { "\"" } else { "'" };
+            let line = |at: usize, tag: &str| {
+                format!(
+                    "{indent}- name:{gap}image{at}{comment}{end}{indent}  # pinned{end}{indent}  \
+                     newTag: {quote}{tag}{quote}{comment}{end}{indent}  newName: q.io/image{at}"
+                )
+            };
+            let file = |tags: &[String]| {
+                let lines: Vec<String> = tags.iter().enumerate().map(|(at, tag)| line(at, tag)).collect();
+                let last = if layout & 32 == 0 { end } else { "" };
+                format!("resources:{end}- a.yaml{end}images:{comment}{end}{}{last}", lines.join(end))
+            };
+            let text = file(&tags);
+            let found: Vec<Option<String>> = images(&text).into_iter().map(|image| image.new_tag).collect();
+            proptest::prop_assert_eq!(found, tags.iter().cloned().map(Some).collect::<Vec<_>>());
+            let pinned = set_new_tag(&text, &format!("image{wanted}"), &tag).unwrap();
+            let mut expected = tags.clone();
+            expected[wanted].clone_from(&tag);
+            proptest::prop_assert_eq!(&pinned, &file(&expected));
+            let name = format!("image{wanted}");
+            proptest::prop_assert_eq!(set_new_tag(&pinned, &name, &tag), Ok(pinned.clone()), "twice is once");
+            proptest::prop_assert_eq!(set_new_tag(&pinned, &name, &tags[wanted]), Ok(text), "there and back");
+        }
+    }
 }

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use crate::Error;
-use crate::http::{self, Header, HeaderValue, Request};
+use crate::host::{Http, Wit};
+use crate::http::{self, Request};
 use crate::step::invalid;
 
 /// Media types of image lists and images, lists first.
@@ -68,15 +69,17 @@ pub fn manifest_url(reference: &str) -> Result<String, Error> {
 /// Those of the request; `unavailable` for an answer that is neither yes nor no, `invalid` for one that cannot be
 /// read.
 pub fn manifest(reference: &str) -> Result<Option<Manifest>, Error> {
-    let accept = Header { name: "accept".to_owned(), value: HeaderValue::Text(ACCEPT.to_owned()) };
-    let url = manifest_url(reference)?;
-    let request = Request { method: "GET".to_owned(), url, headers: vec![accept], body: None };
-    let response = http::fetch(&request)?;
+    look(&Wit, reference)
+}
+
+/// The same through any host: reads a manifest; none where the registry has none.
+///
+/// # Errors
+/// As [`manifest`].
+pub fn look(host: &impl Http, reference: &str) -> Result<Option<Manifest>, Error> {
+    let response = host.fetch(&Request::get(manifest_url(reference)?).header("accept", ACCEPT))?;
     match response.status {
-        200 => {
-            let header = response.headers.iter().find(|(name, _)| name == "docker-content-digest");
-            parse(reference, header.map(|(_, value)| value.as_str()), &response.body).map(Some)
-        }
+        200 => parse(reference, response.header("docker-content-digest"), &response.body).map(Some),
         404 => Ok(None),
         status => Err(Error::Unavailable(format!("the registry answers {status} for {reference}"))),
     }
@@ -87,10 +90,7 @@ pub fn manifest(reference: &str) -> Result<Option<Manifest>, Error> {
 /// # Errors
 /// Those of the request; `unavailable` for an answer that is neither yes nor no, `invalid` for a yes without digest.
 pub fn digest(reference: &str) -> Result<Option<String>, Error> {
-    let accept = Header { name: "accept".to_owned(), value: HeaderValue::Text(ACCEPT.to_owned()) };
-    let url = manifest_url(reference)?;
-    let request = Request { method: "HEAD".to_owned(), url, headers: vec![accept], body: None };
-    let response = http::fetch(&request)?;
+    let response = http::fetch(&Request::head(manifest_url(reference)?).header("accept", ACCEPT))?;
     match response.status {
         200 => {
             let header = response.headers.into_iter().find(|(name, _)| name == "docker-content-digest");
@@ -112,7 +112,7 @@ pub fn children(place: &str) -> Result<Option<Vec<String>>, Error> {
     let (scheme, rest) = place.split_once("://").unwrap_or(("https", place));
     let (host, path) = rest.split_once('/').filter(|(_, path)| !path.is_empty()).ok_or_else(fault)?;
     let url = format!("{scheme}://{host}/v2/{path}/tags/list");
-    let response = http::fetch(&Request { method: "GET".to_owned(), url, headers: Vec::new(), body: None })?;
+    let response = http::fetch(&Request::get(url))?;
     match response.status {
         200 => listed(place, &response.body),
         404 => Ok(None),

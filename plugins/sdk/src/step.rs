@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
-use crate::process::{Answer, Condition, Context, Document, Outcome, Question, Wait};
+use crate::process::{Answer, Condition, Context, Document, Outcome, Question, Step, StepKind, Wait};
 
 /// The choice that every question offers first.
 pub const APPROVE: &str = "approve";
@@ -95,6 +95,33 @@ pub fn day(seconds: i64) -> String {
         (of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
     let year = era * 400 + year + i64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// A step of a graph that can be undone, with the names of the steps that it needs.
+#[must_use]
+pub fn step(id: &str, title: impl Into<String>, kind: StepKind, needs: &[&str]) -> Step {
+    Step {
+        id: id.to_owned(),
+        title: title.into(),
+        kind,
+        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+        irreversible: false,
+        source: String::new(),
+    }
+}
+
+impl Step {
+    /// The same when it does something that cannot be undone.
+    #[must_use]
+    pub fn irreversible(self) -> Self {
+        Self { irreversible: true, ..self }
+    }
+
+    /// The same with the row of the document that it carries out.
+    #[must_use]
+    pub fn source(self, source: impl Into<String>) -> Self {
+        Self { source: source.into(), ..self }
+    }
 }
 
 /// The step is done and leaves this.

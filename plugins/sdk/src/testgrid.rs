@@ -55,7 +55,7 @@ pub fn page(dashboard: &str) -> String {
 /// Those of the request; `not-found` where there is no such dashboard.
 pub fn dashboard(name: &str) -> Result<Vec<Tab>, Error> {
     let url = format!("{ADDRESS}/{name}/summary");
-    let response = http::fetch(&Request { method: "GET".to_owned(), url, headers: Vec::new(), body: None })?;
+    let response = http::fetch(&Request::get(url))?;
     match response.status {
         200 => parse(name, &response.body),
         404 => Err(Error::NotFound(format!("testgrid has no dashboard {name}"))),

@@ -1,11 +1,11 @@
 //! `regsync`: tags come and go in `regsync.yaml` of Rancher's metadata.
 
 use castoff_sdk::Error;
-use castoff_sdk::process::{Context, Graph, InputKind, Outcome, Process, StepKind};
-use castoff_sdk::step::{conflict, done, inputs as read_inputs, invalid};
-use serde::Deserialize;
+use castoff_sdk::inputs::Inputs;
+use castoff_sdk::process::{Context, Graph, Outcome, Process, StepKind};
+use castoff_sdk::step::{conflict, done, invalid};
 
-use super::input::{self, optional};
+use super::input;
 use super::proposal::{self, Proposal};
 use super::step;
 use super::tree::{Checkout, put};
@@ -14,44 +14,33 @@ use crate::core::regsync::{Images, OWN, Regsync};
 pub(super) const NAME: &str = "regsync";
 pub(super) const FILE: &str = "regsync.yaml";
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Inputs {
-    #[serde(default)]
+#[derive(Debug, Inputs)]
+struct Told {
+    /// Tags that k3s-upgrade and system-agent-installer-k3s get, `v1.34.3-k3s1`
+    #[input(default)]
     add_tags: Vec<String>,
-    #[serde(default)]
+    /// Tags that they lose
+    #[input(default)]
     remove_tags: Vec<String>,
-    #[serde(default)]
+    /// Tags of other images that come: image to list of tags
+    #[input(default)]
     add_images: Images,
-    #[serde(default)]
+    /// Tags of other images that leave
+    #[input(default)]
     remove_images: Images,
-    #[serde(default = "input::kdm")]
+    /// Repository; rancher/kontainer-driver-metadata when left out
+    #[input(default = input::KDM)]
     repository: String,
+    /// Branch; the default branch when left out
     base: Option<String>,
 }
 
 pub(super) fn describe() -> Process {
-    let inputs = vec![
-        optional(
-            "add-tags",
-            InputKind::Texts,
-            "Tags that k3s-upgrade and system-agent-installer-k3s get, `v1.34.3-k3s1`",
-        ),
-        optional("remove-tags", InputKind::Texts, "Tags that they lose"),
-        optional("add-images", InputKind::Table, "Tags of other images that come: image to list of tags"),
-        optional("remove-images", InputKind::Table, "Tags of other images that leave"),
-        optional(
-            "repository",
-            InputKind::Text,
-            "Repository; rancher/kontainer-driver-metadata when left out",
-        ),
-        optional("base", InputKind::Text, "Branch; the default branch when left out"),
-    ];
-    input::process(NAME, "Change the list of mirrored images", inputs)
+    input::process(NAME, "Change the list of mirrored images", Told::describe())
 }
 
 pub(super) fn steps(text: &str) -> Result<Graph, Error> {
-    let inputs: Inputs = read_inputs(text)?;
+    let inputs = Told::read(text)?;
     let row = "Update Rancher KDM";
     Ok(Graph {
         title: format!("{}: regsync.yaml", inputs.repository),
@@ -63,7 +52,7 @@ pub(super) fn steps(text: &str) -> Result<Graph, Error> {
 }
 
 pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
-    let inputs: Inputs = context.read_inputs()?;
+    let inputs = Told::of(context)?;
     match context.step.as_str() {
         "propose" => propose(context, &inputs),
         "merged" => proposal::merged(&proposal::of_step(context, "propose")?),
@@ -71,7 +60,7 @@ pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
     }
 }
 
-fn propose(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
+fn propose(context: &Context, inputs: &Told) -> Result<Outcome, Error> {
     let checkout = Checkout::open(&inputs.repository, inputs.base.as_deref())?;
     let text = checkout.need(FILE)?;
     let mut file = Regsync::read(&text).map_err(conflict)?;

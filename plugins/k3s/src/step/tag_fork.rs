@@ -4,25 +4,29 @@
 use std::collections::BTreeMap;
 
 use castoff_sdk::git::{self, CommitSpec, EntryKind, RefSpec, Repository};
-use castoff_sdk::process::{Context, Graph, InputKind, Outcome, Process};
-use castoff_sdk::step::{conflict, done, inputs as read_inputs, invalid, not_found};
+use castoff_sdk::inputs::Inputs;
+use castoff_sdk::process::{Context, Graph, Outcome, Process};
+use castoff_sdk::step::{conflict, done, invalid, not_found};
 use castoff_sdk::{Error, scratch};
 use serde::{Deserialize, Serialize};
 
-use super::input::{self, optional, required};
+use super::input;
 use super::irreversible;
 use super::tree::{put, text_at};
 use crate::core::fork_tag::{self, STAGING, Stamp, VERSION_FILES};
 
 pub(super) const NAME: &str = "tag-fork";
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Inputs {
+#[derive(Debug, Inputs)]
+struct Told {
+    /// Tag of the fork, `v1.34.3-k3s1`
     tag: String,
+    /// Commit to tag
     commit: String,
+    /// Date written into the version files; the beginning of the run when left out
     build_date: Option<String>,
-    #[serde(default = "input::fork")]
+    /// The Kubernetes fork; k3s-io/kubernetes when left out
+    #[input(default = input::FORK)]
     repository: String,
 }
 
@@ -36,21 +40,12 @@ pub(super) struct ForkTags {
 }
 
 pub(super) fn describe() -> Process {
-    let inputs = vec![
-        required("tag", InputKind::Text, "Tag of the fork, `v1.34.3-k3s1`"),
-        required("commit", InputKind::Text, "Commit to tag"),
-        optional(
-            "build-date",
-            InputKind::Text,
-            "Date written into the version files; the beginning of the run when left out",
-        ),
-        optional("repository", InputKind::Text, "The Kubernetes fork; k3s-io/kubernetes when left out"),
-    ];
-    input::process(NAME, "Write the version and tag every module of the Kubernetes fork", inputs)
+    let summary = "Write the version and tag every module of the Kubernetes fork";
+    input::process(NAME, summary, Told::describe())
 }
 
 pub(super) fn steps(text: &str) -> Result<Graph, Error> {
-    let inputs: Inputs = read_inputs(text)?;
+    let inputs = Told::read(text)?;
     fork_tag::check(&inputs.tag).map_err(invalid)?;
     Ok(Graph {
         title: format!("{}: tag {}", inputs.repository, inputs.tag),
@@ -64,7 +59,7 @@ pub(super) fn steps(text: &str) -> Result<Graph, Error> {
 }
 
 pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
-    let inputs: Inputs = context.read_inputs()?;
+    let inputs = Told::of(context)?;
     fork_tag::check(&inputs.tag).map_err(invalid)?;
     let repository = git::open(&inputs.repository)?;
     let commit = repository.resolve(&inputs.commit)?;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
+use castoff_sdk::inputs::Choice;
 use regex::Regex;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use thiserror::Error;
 pub const MASTER: &str = "master";
 
 /// What is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Choice)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// From the master branch, early in a cycle.
@@ -32,12 +33,7 @@ impl Kind {
     /// The word that `krel --type` takes.
     #[must_use]
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Alpha => "alpha",
-            Self::Beta => "beta",
-            Self::Rc => "rc",
-            Self::Official => "official",
-        }
+        Choice::name(&self)
     }
 }
 

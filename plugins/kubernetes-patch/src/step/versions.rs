@@ -1,29 +1,33 @@
 //! The process `versions`: which tags a cut would create.
 
 use castoff_sdk::Error;
-use castoff_sdk::process::{Context, Graph, InputKind, Outcome, Process, StepKind};
-use castoff_sdk::step::{done, inputs as read_inputs, invalid};
-use serde::Deserialize;
+use castoff_sdk::inputs::Inputs;
+use castoff_sdk::process::{Context, Graph, Outcome, Process, StepKind};
+use castoff_sdk::step::{done, invalid};
 
-use super::{current, optional, required, step};
+use super::{current, step};
 use crate::core::version::{Cut, Kind, Tags, tags};
 
 /// Name of the process.
 pub(super) const NAME: &str = "versions";
 
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Inputs {
+#[derive(Inputs)]
+struct Told {
+    /// `alpha`, `beta`, `rc` or `official`
     r#type: Kind,
+    /// `master` or `release-1.35`
     branch: String,
+    /// for example `v1.35.0-47+1c8457462e868c`
     build_version: String,
-    #[serde(default)]
+    /// whether the branch is not there yet: the first release candidate
+    #[input(default)]
     new_branch: bool,
-    #[serde(default)]
+    /// the rule before November 2022: the rc.0 of the next patch is tagged, too
+    #[input(default)]
     next_rc0: bool,
 }
 
-impl Inputs {
+impl Told {
     fn tags(&self) -> Result<Tags, Error> {
         let cut = Cut {
             kind: self.r#type,
@@ -37,36 +41,21 @@ impl Inputs {
 }
 
 pub(super) fn describe() -> Process {
-    let inputs = vec![
-        required("type", InputKind::Text, "`alpha`, `beta`, `rc` or `official`"),
-        required("branch", InputKind::Text, "`master` or `release-1.35`"),
-        required("build-version", InputKind::Text, "for example `v1.35.0-47+1c8457462e868c`"),
-        optional(
-            "new-branch",
-            InputKind::Flag,
-            "whether the branch is not there yet: the first release candidate",
-        ),
-        optional(
-            "next-rc0",
-            InputKind::Flag,
-            "the rule before November 2022: the rc.0 of the next patch is tagged, too",
-        ),
-    ];
     Process {
         name: NAME.to_owned(),
         summary: "Tell the tags that a cut would create".to_owned(),
-        inputs,
+        inputs: Told::describe(),
         profiles: current(),
     }
 }
 
 pub(super) fn graph(_: &str, inputs: &str) -> Result<Graph, Error> {
-    let inputs: Inputs = read_inputs(inputs)?;
+    let inputs = Told::read(inputs)?;
     let prime = inputs.tags()?.prime;
     let steps = vec![step("versions", "Compute the tags", StepKind::Work, &[], "seed 002, 5 and 6")];
     Ok(Graph { title: format!("Tags of {prime}"), steps })
 }
 
 pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
-    done(&context.read_inputs::<Inputs>()?.tags()?)
+    done(&Told::of(context)?.tags()?)
 }

@@ -45,18 +45,9 @@ impl GoMod {
     /// harm.
     pub fn parse(text: &str) -> GoMod {
         let mut file = GoMod::default();
-        let mut block: Option<String> = None;
-        for line in text.lines() {
-            let (code, comment) = line.split_once("//").unwrap_or((line, ""));
-            let words: Vec<&str> =
-                code.split_whitespace().map(|word| word.trim_matches(['"', '`'])).collect();
-            match (block.as_deref(), words.as_slice()) {
-                (Some(_), [")"]) => block = None,
-                (None, [directive, "("]) => block = Some((*directive).to_owned()),
-                (Some(directive), rest) => file.take(directive, rest, comment),
-                (None, [directive, rest @ ..]) => file.take(directive, rest, comment),
-                (None, []) => {}
-            }
+        for directive in directives(text) {
+            let words: Vec<&str> = directive.words.iter().map(|word| word.text).collect();
+            file.take(directive.name, &words, directive.comment);
         }
         file
     }
@@ -68,7 +59,7 @@ impl GoMod {
             ("require", [path, version]) => self.require.push(Require {
                 path: (*path).to_owned(),
                 version: (*version).to_owned(),
-                indirect: comment.trim().starts_with("indirect"),
+                indirect: is_indirect(comment),
             }),
             ("replace", words) => self.replace.extend(replacement(words)),
             _ => {}
@@ -130,16 +121,59 @@ pub fn at_least(go: &str, wanted: (u64, u64)) -> bool {
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= wanted
 }
 
+/// Whether a comment says so in the way of Go: the word alone, or with more behind a semicolon.
+fn is_indirect(comment: &str) -> bool {
+    let mut words = comment.split_whitespace();
+    match (words.next(), words.next()) {
+        (Some("indirect"), None) => true,
+        (first, Some(_)) => first == Some("indirect;"),
+        _ => false,
+    }
+}
+
+/// A word with its place in the text.
+struct Word<'a> {
+    /// Without quotes.
+    text: &'a str,
+    /// Where the text of the word begins, behind its quote.
+    start: usize,
+}
+
 /// A line of a directive, inside a block or with the directive in front of it.
 struct Directive<'a> {
     /// `require`, `replace`, …
     name: &'a str,
-    /// Its words, without quotes.
-    words: Vec<&'a str>,
-    /// Where the line begins in the text.
-    start: usize,
-    /// The line with its end.
-    line: &'a str,
+    words: Vec<Word<'a>>,
+    /// What stands behind `//`.
+    comment: &'a str,
+}
+
+impl<'a> Directive<'a> {
+    fn texts(&self) -> Vec<&'a str> {
+        self.words.iter().map(|word| word.text).collect()
+    }
+}
+
+/// The words of a line that begins at `start`. Parentheses are words by themselves.
+fn words(code: &str, start: usize) -> Vec<Word<'_>> {
+    let mut found = Vec::new();
+    let mut rest = code;
+    loop {
+        rest = rest.trim_start();
+        let at = start + code.len() - rest.len();
+        let Some(first) = rest.chars().next() else { return found };
+        let length = match first {
+            '(' | ')' => 1,
+            _ => rest.find(|c: char| c.is_whitespace() || matches!(c, '(' | ')')).unwrap_or(rest.len()),
+        };
+        let (word, behind) = rest.split_at(length);
+        let text = word.trim_start_matches(['"', '`']);
+        found.push(Word {
+            start: at + word.len() - text.len(),
+            text: text.trim_end_matches(['"', '`']),
+        });
+        rest = behind;
+    }
 }
 
 /// Every line that belongs to a directive.
@@ -148,34 +182,31 @@ fn directives(text: &str) -> Vec<Directive<'_>> {
     let mut block: Option<&str> = None;
     let mut start = 0;
     for line in text.split_inclusive('\n') {
-        let code = line.split_once("//").map_or(line, |(code, _)| code);
-        let words: Vec<&str> = code.split_whitespace().map(|word| word.trim_matches(['"', '`'])).collect();
-        match (block, words.as_slice()) {
+        let (code, comment) = line.split_once("//").unwrap_or((line, ""));
+        let mut words = words(code, start);
+        start += line.len();
+        let texts: Vec<&str> = words.iter().map(|word| word.text).collect();
+        match (block, texts.as_slice()) {
             (Some(_), [")"]) => block = None,
             (None, [directive, "("]) => block = Some(directive),
-            (Some(name), [_, ..]) => found.push(Directive { name, words, start, line }),
-            (None, [name, rest @ ..]) => found.push(Directive { name, words: rest.to_vec(), start, line }),
+            (Some(name), [_, ..]) => found.push(Directive { name, words, comment }),
+            (None, [name, ..]) => {
+                words.remove(0);
+                found.push(Directive { name, words, comment });
+            }
             (_, []) => {}
         }
-        start += line.len();
     }
     found
 }
 
-/// Place of the word `nth` counted from the end of the code of a line.
-fn word_place(line: &str, word: &str) -> Option<std::ops::Range<usize>> {
-    let code = line.split_once("//").map_or(line, |(code, _)| code);
-    let at = code.rfind(word)?;
-    Some(at..at + word.len())
-}
-
-fn replace_words(text: &str, wanted: impl Fn(&Directive<'_>) -> Option<(String, String)>) -> String {
+/// Exchanges the words that `wanted` names by their places in the directive.
+fn replace_words(text: &str, wanted: impl Fn(&[&str], &str) -> Option<(usize, String)>) -> String {
     let mut edited = text.to_owned();
     for directive in directives(text).iter().rev() {
-        let Some((old, new)) = wanted(directive).filter(|(old, new)| old != new) else { continue };
-        if let Some(place) = word_place(directive.line, &old) {
-            edited.replace_range(directive.start + place.start..directive.start + place.end, &new);
-        }
+        let Some((at, new)) = wanted(&directive.texts(), directive.name) else { continue };
+        let Some(word) = directive.words.get(at) else { continue };
+        edited.replace_range(word.start..word.start + word.text.len(), &new);
     }
     edited
 }
@@ -184,8 +215,8 @@ fn replace_words(text: &str, wanted: impl Fn(&Directive<'_>) -> Option<(String, 
 /// the module is not required.
 #[must_use]
 pub fn set_require(text: &str, path: &str, version: &str) -> String {
-    replace_words(text, |directive| match (directive.name, directive.words.as_slice()) {
-        ("require", [found, old]) if *found == path => Some(((*old).to_owned(), version.to_owned())),
+    replace_words(text, |words, name| match (name, words) {
+        ("require", [found, _]) if *found == path => Some((1, version.to_owned())),
         _ => None,
     })
 }
@@ -194,10 +225,8 @@ pub fn set_require(text: &str, path: &str, version: &str) -> String {
 /// folders stay. The same text where there is none.
 #[must_use]
 pub fn set_replacement_version(text: &str, path: &str, version: &str) -> String {
-    replace_words(text, |directive| match (directive.name, directive.words.as_slice()) {
-        ("replace", [found, .., "=>", _, old]) if *found == path => {
-            Some(((*old).to_owned(), version.to_owned()))
-        }
+    replace_words(text, |words, name| match (name, words) {
+        ("replace", [found, .., "=>", _, _]) if *found == path => Some((words.len() - 1, version.to_owned())),
         _ => None,
     })
 }
@@ -205,8 +234,8 @@ pub fn set_replacement_version(text: &str, path: &str, version: &str) -> String 
 /// The text with another module behind every `replace` of a module, `path => to version`; replacements by folders stay.
 #[must_use]
 pub fn set_replacement(text: &str, path: &str, to: &str, version: &str) -> String {
-    let moved = replace_words(text, |directive| match (directive.name, directive.words.as_slice()) {
-        ("replace", [found, .., "=>", old, _]) if *found == path => Some(((*old).to_owned(), to.to_owned())),
+    let moved = replace_words(text, |words, name| match (name, words) {
+        ("replace", [found, .., "=>", _, _]) if *found == path => Some((words.len() - 2, to.to_owned())),
         _ => None,
     });
     set_replacement_version(&moved, path, version)
@@ -215,10 +244,7 @@ pub fn set_replacement(text: &str, path: &str, to: &str, version: &str) -> Strin
 /// The text with another value of a directive with one word, such as `go` or `toolchain`; the same text without it.
 #[must_use]
 pub fn set_directive(text: &str, name: &str, value: &str) -> String {
-    replace_words(text, |directive| match directive.words.as_slice() {
-        [old] if directive.name == name => Some(((*old).to_owned(), value.to_owned())),
-        _ => None,
-    })
+    replace_words(text, |words, found| (found == name && words.len() == 1).then(|| (0, value.to_owned())))
 }
 
 fn replacement(words: &[&str]) -> Option<Replace> {
@@ -245,94 +271,4 @@ pub fn compare_versions(left: &str, right: &str) -> Ordering {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SAMPLE: &str = "module example.org/tool/v3\n\ngo 1.22.3\n\ntoolchain go1.22.4\n\nrequire example.org/one v1.2.3\n\nrequire (\n\texample.org/two v0.4.0 // indirect\n\t\"example.org/three\" v2.0.0+incompatible\n)\n\nreplace example.org/one => example.org/fork v1.2.4\n\nreplace (\n\texample.org/two v0.4.0 => ./two\n)\n";
-
-    #[test]
-    fn reads_single_lines_and_blocks() {
-        let file = GoMod::parse(SAMPLE);
-        assert_eq!((file.module.as_str(), file.go.as_deref()), ("example.org/tool/v3", Some("1.22.3")));
-        let required: Vec<_> = file.require.iter().map(|r| (r.path.as_str(), r.indirect)).collect();
-        assert_eq!(
-            required,
-            [("example.org/one", false), ("example.org/two", true), ("example.org/three", false)]
-        );
-        assert_eq!(file.version_of("example.org/one"), Some("v1.2.4"));
-        assert_eq!(file.version_of("example.org/two"), Some("v0.4.0"));
-        assert_eq!(file.version_of("example.org/none"), None);
-        assert_eq!(file.replacement_of("example.org/two", "v0.4.0").map(|r| r.to.as_str()), Some("./two"));
-        assert_eq!(file.replacement_of("example.org/two", "v0.5.0"), None);
-    }
-
-    #[test]
-    fn compares_path_and_major_version() {
-        let cases = [
-            ("m/tool", 1, false),
-            ("m/tool", 0, false),
-            ("m/tool/v5", 5, false),
-            ("m/tool/v5", 6, true),
-            ("m/tool", 2, true),
-        ];
-        for (module, major, faulty) in cases {
-            let file = GoMod::parse(&format!("module {module}\n"));
-            assert_eq!(file.path_fault(major).is_some(), faulty, "{module} {major}");
-        }
-    }
-
-    #[test]
-    fn knows_when_the_graph_is_pruned() {
-        for (text, pruned) in [("go 1.16\n", false), ("go 1.17\n", true), ("go 1.22.3\n", true), ("", false)]
-        {
-            assert_eq!(GoMod::parse(text).is_pruned(), pruned, "{text}");
-        }
-    }
-
-    #[test]
-    fn orders_versions_like_go() {
-        let sorted = [
-            "v0.0.0-20190101000000-aaaaaaaaaaaa",
-            "v0.0.0-20200101000000-000000000000",
-            "v0.9.0",
-            "v0.10.0-rc.1",
-            "v0.10.0",
-            "v2.0.0+incompatible",
-        ];
-        for pair in sorted.windows(2) {
-            assert_eq!(compare_versions(pair[0], pair[1]), Ordering::Less, "{pair:?}");
-        }
-    }
-
-    #[test]
-    fn edits_change_one_word() {
-        let text = "module m // v1\n\ngo 1.22\n\nrequire a.org/x v1.0.0\n\nrequire (\n\ta.org/y v1.0.0 // indirect; v1.0.0\n\ta.org/yy v1.0.0\n)\n\nreplace (\n\ta.org/y v1.0.0 => b.org/y v1.0.0\n\ta.org/x => ../x\n)\n";
-        let cases = [
-            (set_require(text, "a.org/x", "v2.0.0"), "require a.org/x v2.0.0\n"),
-            (set_require(text, "a.org/y", "v1.1.0"), "\ta.org/y v1.1.0 // indirect; v1.0.0\n"),
-            (set_replacement_version(text, "a.org/y", "v1.1.0"), "\ta.org/y v1.0.0 => b.org/y v1.1.0\n"),
-            (set_replacement(text, "a.org/y", "c.org/y", "v3.0.0"), "\ta.org/y v1.0.0 => c.org/y v3.0.0\n"),
-            (set_directive(text, "go", "1.23.1"), "go 1.23.1\n"),
-        ];
-        for (edited, line) in cases {
-            let new: Vec<&str> = edited.split_inclusive('\n').filter(|line| !text.contains(*line)).collect();
-            assert_eq!(new, [line]);
-        }
-        for same in
-            [set_require(text, "a.org/z", "v9.0.0"), set_replacement_version(text, "a.org/x", "v9.0.0")]
-        {
-            assert_eq!(same, text);
-        }
-        assert_eq!(GoMod::parse(text).local_replacements().collect::<Vec<_>>(), [("a.org/x", "../x")]);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_text_is_read(text in "(module|require|replace|go|\\(|\\)|=>|//|[a-z/.]{1,6}|v1\\.0\\.[0-9]| |\n){0,30}") {
-            let file = GoMod::parse(&text);
-            for require in &file.require {
-                proptest::prop_assert!(file.version_of(&require.path).is_some());
-            }
-        }
-    }
-}
+mod tests;
