@@ -99,7 +99,8 @@ impl Response {
     /// # Errors
     /// `invalid` when it is something else.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|error| invalid(format!("the answer cannot be read: {error}")))
+        serde_json::from_slice(&self.body)
+            .map_err(|error| invalid(format!("the answer cannot be read: {error}")))
     }
 
     /// The same when the status is 2xx. `what` was asked for, in words.
@@ -145,7 +146,8 @@ mod tests {
 
     #[test]
     fn statuses_become_errors() {
-        let cases = [(200, None), (204, None), (404, Some("not found")), (503, None), (429, None), (400, None)];
+        let cases =
+            [(200, None), (204, None), (404, Some("not found")), (503, None), (429, None), (400, None)];
         for (status, words) in cases {
             let answer = Response::new(status, "x").success("list");
             assert_eq!(answer.is_ok(), status < 300, "{status}");

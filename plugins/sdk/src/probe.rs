@@ -124,7 +124,8 @@ pub fn merged(host: &impl Forge, repository: &str, number: u64) -> Result<Seen<P
         }
         PullState::Open => {
             let on = Condition::PullRequestMerged((repository.to_owned(), number));
-            let summary = format!("{} needs its reviews and its merge by the approvers of {repository}", pull.title);
+            let summary =
+                format!("{} needs its reviews and its merge by the approvers of {repository}", pull.title);
             Ok(Seen::not_yet(on, summary).page(pull.url))
         }
     }
@@ -134,7 +135,12 @@ pub fn merged(host: &impl Forge, repository: &str, number: u64) -> Result<Seen<P
 ///
 /// # Errors
 /// Those of the host; `conflict` when the tag is at another commit, which no waiting mends.
-pub fn tagged(host: &impl Git, repository: &str, tag: &str, commit: Option<&str>) -> Result<Seen<Commit>, Error> {
+pub fn tagged(
+    host: &impl Git,
+    repository: &str,
+    tag: &str,
+    commit: Option<&str>,
+) -> Result<Seen<Commit>, Error> {
     let found = host.open(repository)?.resolve(&format!("refs/tags/{tag}"))?;
     match (found, commit) {
         (Some(found), Some(commit)) if found.id != commit => {
@@ -157,7 +163,9 @@ pub fn released(host: &impl Forge, repository: &str, tag: &str) -> Result<Seen<R
     let on = Condition::Other(format!("the release {tag} of {repository}"));
     Ok(match found {
         Some(release) if !release.draft => Seen::There(release),
-        Some(draft) => Seen::not_yet(on, format!("the release {tag} of {repository} is a draft")).page(draft.url),
+        Some(draft) => {
+            Seen::not_yet(on, format!("the release {tag} of {repository} is a draft")).page(draft.url)
+        }
         None => Seen::not_yet(on, format!("{repository} has not released {tag} yet")),
     })
 }
@@ -189,9 +197,15 @@ pub fn image_with(host: &impl Http, reference: &str, digest: &str) -> Result<See
 ///
 /// # Errors
 /// Those of the host; `conflict` when one failed.
-pub fn checks(host: &impl Forge, repository: &str, commit: &str, wanted: &[&str]) -> Result<Seen<usize>, Error> {
+pub fn checks(
+    host: &impl Forge,
+    repository: &str,
+    commit: &str,
+    wanted: &[&str],
+) -> Result<Seen<usize>, Error> {
     let found = host.checks(repository, commit)?;
-    let counted: Vec<_> = found.iter().filter(|check| wanted.is_empty() || wanted.contains(&check.name.as_str())).collect();
+    let counted: Vec<_> =
+        found.iter().filter(|check| wanted.is_empty() || wanted.contains(&check.name.as_str())).collect();
     if let Some(failed) = counted.iter().find(|check| check.state == CheckState::Failure) {
         let page = failed.url.as_deref().map(|url| format!(", see {url}")).unwrap_or_default();
         return Err(conflict(format!("the check {} of {repository} at {commit} failed{page}", failed.name)));

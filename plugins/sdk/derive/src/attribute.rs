@@ -58,7 +58,8 @@ impl Attributes {
     }
 
     fn check(&self, attribute: &Attribute) -> syn::Result<()> {
-        let other = self.rename.is_some() || self.example.is_some() || !matches!(self.fallback, Fallback::None);
+        let other =
+            self.rename.is_some() || self.example.is_some() || !matches!(self.fallback, Fallback::None);
         if self.flatten && other {
             let why = "`flatten` stands alone: the inputs of the type have names and defaults of their own";
             return Err(syn::Error::new(attribute.span(), why));
@@ -80,7 +81,8 @@ fn docs(attributes: &[Attribute]) -> String {
         _ => None,
     });
     let all = lines.collect::<Vec<_>>().join("\n");
-    let lines = all.lines().map(str::trim).skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
+    let lines =
+        all.lines().map(str::trim).skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
     let joined = lines.collect::<Vec<_>>().join(" ");
     joined.strip_suffix('.').filter(|rest| !rest.ends_with('.')).unwrap_or(&joined).to_owned()
 }
@@ -93,7 +95,10 @@ mod tests {
     fn docs_are_one_line() {
         let cases: [(syn::Field, &str); 4] = [
             (syn::parse_quote!(#[doc = " One line."] a: u8), "One line"),
-            (syn::parse_quote!(#[doc = " Two"] #[doc = " lines"] #[doc = ""] #[doc = " more"] a: u8), "Two lines"),
+            (
+                syn::parse_quote!(#[doc = " Two"] #[doc = " lines"] #[doc = ""] #[doc = " more"] a: u8),
+                "Two lines",
+            ),
             (syn::parse_quote!(#[doc = " and so on..."] a: u8), "and so on..."),
             (syn::parse_quote!(a: u8), ""),
         ];

@@ -17,7 +17,10 @@ pub(crate) fn derive(item: &DeriveInput) -> syn::Result<TokenStream> {
     let mut variants = Vec::new();
     for variant in &data.variants {
         if !matches!(variant.fields, Fields::Unit) {
-            return Err(syn::Error::new(variant.span(), "a choice is a word: expected a variant without data"));
+            return Err(syn::Error::new(
+                variant.span(),
+                "a choice is a word: expected a variant without data",
+            ));
         }
         let attributes = Attributes::read(&variant.attrs)?;
         let name = attributes.rename.unwrap_or_else(|| name::of_variant(&variant.ident));
@@ -70,10 +73,36 @@ mod tests {
     #[test]
     fn only_enums_of_different_words_are_choices() {
         let cases: [(DeriveInput, &str); 4] = [
-            (syn::parse_quote!(struct S;), "for an enum"),
-            (syn::parse_quote!(enum E { A(u8) }), "without data"),
-            (syn::parse_quote!(enum E { A, #[input(rename = "a")] B }), "two choices"),
-            (syn::parse_quote!(enum E {}), "nothing to choose"),
+            (
+                syn::parse_quote!(
+                    struct S;
+                ),
+                "for an enum",
+            ),
+            (
+                syn::parse_quote!(
+                    enum E {
+                        A(u8),
+                    }
+                ),
+                "without data",
+            ),
+            (
+                syn::parse_quote!(
+                    enum E {
+                        A,
+                        #[input(rename = "a")]
+                        B,
+                    }
+                ),
+                "two choices",
+            ),
+            (
+                syn::parse_quote!(
+                    enum E {}
+                ),
+                "nothing to choose",
+            ),
         ];
         for (item, why) in cases {
             let error = derive(&item).expect_err(why).to_string();

@@ -26,9 +26,8 @@ mod tests {
     #[test]
     fn names_are_kebab_case() {
         for (rust, expected) in [("build_version", "build-version"), ("tag", "tag"), ("r#type", "type")] {
-            let ident = syn::parse_str::<syn::Ident>(rust).or_else(|_| {
-                syn::parse::Parser::parse_str(syn::Ident::parse_any, rust)
-            });
+            let ident = syn::parse_str::<syn::Ident>(rust)
+                .or_else(|_| syn::parse::Parser::parse_str(syn::Ident::parse_any, rust));
             assert_eq!(of_field(&ident.expect(rust)), expected);
         }
         for (rust, expected) in [("CloudBuild", "cloud-build"), ("Rc", "rc"), ("AllOfIt", "all-of-it")] {

@@ -18,7 +18,10 @@ struct Part {
 /// The implementations for a struct.
 pub(crate) fn derive(item: &DeriveInput) -> syn::Result<TokenStream> {
     let Data::Struct(data) = &item.data else {
-        return Err(syn::Error::new(item.span(), "`Inputs` is derived for a struct; for an enum derive `Choice`"));
+        return Err(syn::Error::new(
+            item.span(),
+            "`Inputs` is derived for a struct; for an enum derive `Choice`",
+        ));
     };
     let Fields::Named(fields) = &data.fields else {
         return Err(syn::Error::new(item.span(), "inputs have names: expected a struct with named fields"));
@@ -71,13 +74,19 @@ fn part(at: usize, field: &syn::Field) -> syn::Result<Part> {
     }
     let docs = &attributes.docs;
     if docs.is_empty() {
-        return Err(syn::Error::new(field.span(), "an input needs a doc comment: people read it in `plugin inspect`"));
+        return Err(syn::Error::new(
+            field.span(),
+            "an input needs a doc comment: people read it in `plugin inspect`",
+        ));
     }
     let name = attributes.rename.unwrap_or_else(|| name::of_field(ident));
-    let example = attributes.example.map(|example| quote! { .example(::castoff_sdk::inputs::json!(#example)) });
+    let example =
+        attributes.example.map(|example| quote! { .example(::castoff_sdk::inputs::json!(#example)) });
     let (told, read) = match &attributes.fallback {
         Fallback::None => (None, quote! { reader.value::<#kind>(#name) }),
-        Fallback::OfType => (Some(quote! { .optional() }), quote! { reader.value_or_default::<#kind>(#name) }),
+        Fallback::OfType => {
+            (Some(quote! { .optional() }), quote! { reader.value_or_default::<#kind>(#name) })
+        }
         Fallback::Value(value) => (
             Some(quote! { .default(::castoff_sdk::inputs::json!(#value)) }),
             quote! { reader.value_or::<#kind>(#name, || ::castoff_sdk::inputs::json!(#value)) },
@@ -99,10 +108,38 @@ mod tests {
     #[test]
     fn only_documented_structs_with_names_are_inputs() {
         let cases: [(DeriveInput, &str); 4] = [
-            (syn::parse_quote!(enum E { A }), "derive `Choice`"),
-            (syn::parse_quote!(struct S(u8);), "named fields"),
-            (syn::parse_quote!(struct S { a: u8 }), "doc comment"),
-            (syn::parse_quote!(struct S { #[doc = "a"] #[input(flat)] a: u8 }), "expected `default`"),
+            (
+                syn::parse_quote!(
+                    enum E {
+                        A,
+                    }
+                ),
+                "derive `Choice`",
+            ),
+            (
+                syn::parse_quote!(
+                    struct S(u8);
+                ),
+                "named fields",
+            ),
+            (
+                syn::parse_quote!(
+                    struct S {
+                        a: u8,
+                    }
+                ),
+                "doc comment",
+            ),
+            (
+                syn::parse_quote!(
+                    struct S {
+                        #[doc = "a"]
+                        #[input(flat)]
+                        a: u8,
+                    }
+                ),
+                "expected `default`",
+            ),
         ];
         for (item, why) in cases {
             let error = derive(&item).expect_err(why).to_string();

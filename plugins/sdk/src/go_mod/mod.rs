@@ -168,10 +168,7 @@ fn words(code: &str, start: usize) -> Vec<Word<'_>> {
         };
         let (word, behind) = rest.split_at(length);
         let text = word.trim_start_matches(['"', '`']);
-        found.push(Word {
-            start: at + word.len() - text.len(),
-            text: text.trim_end_matches(['"', '`']),
-        });
+        found.push(Word { start: at + word.len() - text.len(), text: text.trim_end_matches(['"', '`']) });
         rest = behind;
     }
 }

@@ -38,8 +38,7 @@ fn compares_path_and_major_version() {
 
 #[test]
 fn knows_when_the_graph_is_pruned() {
-    for (text, pruned) in [("go 1.16\n", false), ("go 1.17\n", true), ("go 1.22.3\n", true), ("", false)]
-    {
+    for (text, pruned) in [("go 1.16\n", false), ("go 1.17\n", true), ("go 1.22.3\n", true), ("", false)] {
         assert_eq!(GoMod::parse(text).is_pruned(), pruned, "{text}");
     }
 }
@@ -73,9 +72,7 @@ fn edits_change_one_word() {
         let new: Vec<&str> = edited.split_inclusive('\n').filter(|line| !text.contains(*line)).collect();
         assert_eq!(new, [line]);
     }
-    for same in
-        [set_require(text, "a.org/z", "v9.0.0"), set_replacement_version(text, "a.org/x", "v9.0.0")]
-    {
+    for same in [set_require(text, "a.org/z", "v9.0.0"), set_replacement_version(text, "a.org/x", "v9.0.0")] {
         assert_eq!(same, text);
     }
     assert_eq!(GoMod::parse(text).local_replacements().collect::<Vec<_>>(), [("a.org/x", "../x")]);
@@ -142,7 +139,10 @@ impl File {
             };
             let gap = [" ", "\t", "   "][usize::from(taste(3))];
             let quote = ["", "\""][usize::from(taste(2))];
-            lines.push(("require", format!("{quote}{}{quote}{gap}{}{comment}", require.path, require.version)));
+            lines.push((
+                "require",
+                format!("{quote}{}{quote}{gap}{}{comment}", require.path, require.version),
+            ));
         }
         for replace in &self.replace {
             let old = replace.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
@@ -153,7 +153,9 @@ impl File {
             match taste(4) {
                 0 => text.push_str(&format!("{name} {line}{end}")),
                 1 => text.push_str(&format!("{name}({end}\t{line}{end}){end}")),
-                2 => text.push_str(&format!("{end}{name} ( // why{end}\t// a.org/v0 v0.0.0{end}{end}  {line}{end}){end}")),
+                2 => text.push_str(&format!(
+                    "{end}{name} ( // why{end}\t// a.org/v0 v0.0.0{end}{end}  {line}{end}){end}"
+                )),
                 _ => text.push_str(&format!("\t{name}\t{line} {end}")),
             }
         }

@@ -17,10 +17,8 @@ pub use wit::Wit;
 
 use crate::Error;
 use crate::command::{Command, Finished};
-use crate::git::{BranchRule, Commit, CommitSpec, Reference, RefSpec, TreeEntry};
-use crate::github::{
-    Check, Issue, IssueSpec, PullFilter, PullRequest, PullSpec, Release, ReleaseSpec,
-};
+use crate::git::{BranchRule, Commit, CommitSpec, RefSpec, Reference, TreeEntry};
+use crate::github::{Check, Issue, IssueSpec, PullFilter, PullRequest, PullSpec, Release, ReleaseSpec};
 use crate::http::{Probe, Request, Response};
 use crate::logging::Level;
 use crate::mail::{Letter, Message};

@@ -3,9 +3,7 @@
 use super::{Files, Forge, Git, Http, Log, Outbox, Programs, Repository};
 use crate::command::{self, Command, Finished};
 use crate::git::{self, BranchRule, Commit, CommitSpec, RefSpec, Reference, TreeEntry};
-use crate::github::{
-    self, Check, Issue, IssueSpec, PullFilter, PullRequest, PullSpec, Release, ReleaseSpec,
-};
+use crate::github::{self, Check, Issue, IssueSpec, PullFilter, PullRequest, PullSpec, Release, ReleaseSpec};
 use crate::http::{self, Probe, Request, Response};
 use crate::logging::{self, Level};
 use crate::mail::{self, Letter, Message};

@@ -129,7 +129,9 @@ mod tests {
 
     #[test]
     fn words_are_as_far_apart_as_they_look() {
-        for (from, to, expected) in [("", "", 0), ("", "abc", 3), ("kitten", "sitting", 3), ("tag", "tags", 1)] {
+        for (from, to, expected) in
+            [("", "", 0), ("", "abc", 3), ("kitten", "sitting", 3), ("tag", "tags", 1)]
+        {
             assert_eq!(distance(from, to), expected, "{from} {to}");
             assert_eq!(distance(to, from), expected, "{to} {from}");
         }

@@ -40,7 +40,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of an input; what `default` says, read like a given value, where it was left out.
-    pub fn value_or<T: InputValue>(&mut self, name: &'static str, default: impl FnOnce() -> Value) -> Option<T> {
+    pub fn value_or<T: InputValue>(
+        &mut self,
+        name: &'static str,
+        default: impl FnOnce() -> Value,
+    ) -> Option<T> {
         match self.given(name) {
             Some(value) => self.fitting(name, value),
             None => self.fitting(name, &default()),

@@ -87,8 +87,10 @@ fn descriptions_say_what_the_docs_leave_open() {
         ("anything", Table, false, "Anything"),
     ];
     let told = Sample::describe();
-    let told: Vec<_> =
-        told.iter().map(|input| (input.name.as_str(), input.kind, input.required, input.summary.as_str())).collect();
+    let told: Vec<_> = told
+        .iter()
+        .map(|input| (input.name.as_str(), input.kind, input.required, input.summary.as_str()))
+        .collect();
     assert_eq!(told, expected);
     assert_eq!(Cut::describe()[1].summary, "One of `rc`, `official` and `x`");
 }
@@ -149,7 +151,8 @@ fn every_fault_is_told_with_its_place() {
 
 #[test]
 fn integers_are_read_to_their_ends() {
-    for (value, fits) in [(json!(0), true), (json!(u64::MAX), true), (json!(-1), false), (json!(1.5), false)] {
+    for (value, fits) in [(json!(0), true), (json!(u64::MAX), true), (json!(-1), false), (json!(1.5), false)]
+    {
         assert_eq!(u64::from_value(&value).is_ok(), fits, "{value}");
     }
     for (value, fits) in [(json!(i64::MIN), true), (json!(u64::MAX), false), (json!("1"), false)] {

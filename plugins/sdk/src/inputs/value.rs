@@ -161,7 +161,9 @@ impl<T: InputValue> InputValue for Vec<T> {
         let expected = if matches!(T::KIND, InputKind::Text) { "a list of texts" } else { "a list" };
         let Value::Array(items) = value else { return Err(Faults::unfit(expected, value)) };
         let read = items.iter().enumerate();
-        collected(read.map(|(at, item)| T::from_value(item).map_err(|faults| faults.within(&format!("[{at}]")))))
+        collected(
+            read.map(|(at, item)| T::from_value(item).map_err(|faults| faults.within(&format!("[{at}]")))),
+        )
     }
 }
 
@@ -200,8 +202,7 @@ impl InputValue for Map<String, Value> {
 /// All that was read, or all that does not fit.
 fn collected<T, C: FromIterator<T>>(read: impl Iterator<Item = Result<T, Faults>>) -> Result<C, Faults> {
     let mut faults = Faults::default();
-    let fitting: Vec<T> =
-        read.filter_map(|one| one.map_err(|unfit| faults.0.extend(unfit.0)).ok()).collect();
+    let fitting: Vec<T> = read.filter_map(|one| one.map_err(|unfit| faults.0.extend(unfit.0)).ok()).collect();
     if faults.0.is_empty() { Ok(fitting.into_iter().collect()) } else { Err(faults) }
 }
 

@@ -8,9 +8,10 @@ pub(super) fn scalar_length(text: &str) -> usize {
     if text.starts_with('#') {
         return 0;
     }
-    let comment = text.match_indices('#').map(|(at, _)| at).find(|at| {
-        text.get(..*at).is_some_and(|before| before.ends_with([' ', '\t']))
-    });
+    let comment = text
+        .match_indices('#')
+        .map(|(at, _)| at)
+        .find(|at| text.get(..*at).is_some_and(|before| before.ends_with([' ', '\t'])));
     comment.map_or(text, |at| text.get(..at).unwrap_or(text)).trim_end_matches([' ', '\t']).len()
 }
 
@@ -119,7 +120,8 @@ fn escaped(text: &str) -> String {
         match letter {
             '"' | '\\' => quoted.extend(['\\', letter]),
             letter if must_escape(letter) => {
-                let short = ESCAPES.iter().find(|(name, meant)| *meant == letter && name.is_ascii_alphanumeric());
+                let short =
+                    ESCAPES.iter().find(|(name, meant)| *meant == letter && name.is_ascii_alphanumeric());
                 match short {
                     Some((name, _)) => quoted.extend(['\\', *name]),
                     None => quoted.push_str(&format!("\\u{:04x}", u32::from(letter))),

@@ -46,8 +46,7 @@ fn only_the_value_changes() {
     ];
     for (path, value, line) in cases {
         let edited = set(SAMPLE, path, value).unwrap();
-        let new: Vec<&str> =
-            edited.split_inclusive('\n').filter(|line| !SAMPLE.contains(*line)).collect();
+        let new: Vec<&str> = edited.split_inclusive('\n').filter(|line| !SAMPLE.contains(*line)).collect();
         assert_eq!(new, [line], "{path}");
         assert_eq!(edited.lines().count(), SAMPLE.lines().count());
         assert_eq!(set(&edited, path, value).as_ref(), Ok(&edited), "again");
@@ -100,7 +99,7 @@ fn values_are_written_so_that_they_are_read_again() {
         ("a:\tb", "c", "a:\tc"),
         ("a: b\n", "c\nd", "a: \"c\\nd\"\n"),
         ("a: 'b'\n", "c\td", "a: \"c\\td\"\n"),
-        ("a: b\n", "c\u{2028}\u{1}", "a: \"c\\u2028\\u0001\"\n"),
+        ("a: b\n", "c\u{2028}\u{1}", "a: \"c\\L\\u0001\"\n"),
         ("a: \"b\"\n", "c\\n\"", "a: \"c\\\\n\\\"\"\n"),
         ("a: 'b'\n", "it's", "a: 'it''s'\n"),
         ("a: b\n", "# c", "a: \"# c\"\n"),

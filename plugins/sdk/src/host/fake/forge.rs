@@ -6,7 +6,8 @@ use super::repository::seeded;
 use super::{Call, State, World};
 use crate::Error;
 use crate::github::{
-    Asset, Check, CheckState, Issue, IssueSpec, PullFilter, PullRequest, PullSpec, PullState, Release, ReleaseSpec,
+    Asset, Check, CheckState, Issue, IssueSpec, PullFilter, PullRequest, PullSpec, PullState, Release,
+    ReleaseSpec,
 };
 use crate::host::Forge;
 use crate::step::{conflict, invalid, not_found};
@@ -52,7 +53,10 @@ impl State {
         let (source, _, branch) = head_of(repository, &format!("{}:{}", pull.head_owner, pull.head));
         let head = self.reference(&source, &format!("refs/heads/{branch}")).ok().flatten();
         let open = pull.state == PullState::Open;
-        PullRequest { head_commit: head.filter(|_| open).or_else(|| pull.head_commit.clone()), ..pull.clone() }
+        PullRequest {
+            head_commit: head.filter(|_| open).or_else(|| pull.head_commit.clone()),
+            ..pull.clone()
+        }
     }
 
     fn open_pull(&mut self, repository: &str, spec: &PullSpec) -> Result<PullRequest, Error> {
@@ -61,9 +65,13 @@ impl State {
         let head = head.ok_or_else(|| invalid(format!("{source} has no branch {branch}")))?;
         let base = self.reference(repository, &format!("refs/heads/{}", spec.base))?;
         let base = base.ok_or_else(|| invalid(format!("{repository} has no branch {}", spec.base)))?;
-        let same = |pull: &PullRequest| pull.head == branch && pull.head_owner == owner && pull.base == spec.base;
+        let same =
+            |pull: &PullRequest| pull.head == branch && pull.head_owner == owner && pull.base == spec.base;
         let known = self.forge.pulls.iter().filter(|(of, pull)| of == repository && same(pull));
-        let known = known.filter(|(_, pull)| pull.state != PullState::Closed).map(|(_, pull)| pull.clone()).next_back();
+        let known = known
+            .filter(|(_, pull)| pull.state != PullState::Closed)
+            .map(|(_, pull)| pull.clone())
+            .next_back();
         if let Some(known) = known {
             return self.update_pull(repository, known, spec);
         }
@@ -90,7 +98,12 @@ impl State {
         Ok(pull)
     }
 
-    fn update_pull(&mut self, repository: &str, known: PullRequest, spec: &PullSpec) -> Result<PullRequest, Error> {
+    fn update_pull(
+        &mut self,
+        repository: &str,
+        known: PullRequest,
+        spec: &PullSpec,
+    ) -> Result<PullRequest, Error> {
         let labelled = spec.labels.iter().all(|label| known.labels.contains(label));
         let same = known.title == spec.title && known.body == spec.body && labelled;
         if known.state == PullState::Open && !same {
@@ -132,7 +145,8 @@ impl State {
     fn release(&mut self, repository: &str, spec: &ReleaseSpec) -> Result<Release, Error> {
         let tag = format!("refs/tags/{}", spec.tag);
         self.create(repository, &[(tag, spec.commit.clone())])?;
-        let known = self.forge.releases.iter().position(|(of, release)| of == repository && release.tag == spec.tag);
+        let known =
+            self.forge.releases.iter().position(|(of, release)| of == repository && release.tag == spec.tag);
         let old = known.and_then(|at| self.forge.releases.get(at)).map(|(_, release)| release.clone());
         let id = old.as_ref().map_or(self.forge.releases.len() as u64 + 1, |old| old.id);
         let draft = spec.draft && old.as_ref().is_none_or(|old| old.draft);
@@ -275,17 +289,21 @@ impl Forge for World {
         filter: &PullFilter,
         limit: u32,
     ) -> Result<Vec<PullRequest>, Error> {
-        self.call(Call::PullRequests, || format!("github.read {repository}"), |state| {
-            state.repository(repository)?;
-            let fits = |pull: &PullRequest| {
-                let head = format!("{}:{}", pull.head_owner, pull.head);
-                filter.state.is_none_or(|wanted| wanted == pull.state)
-                    && filter.base.as_ref().is_none_or(|wanted| *wanted == pull.base)
-                    && filter.head.as_ref().is_none_or(|wanted| *wanted == head)
-            };
-            let all = state.forge.pulls.iter().rev().filter(|(of, pull)| of == repository && fits(pull));
-            Ok(all.take(limit as usize).map(|(_, pull)| state.current(repository, pull)).collect())
-        })
+        self.call(
+            Call::PullRequests,
+            || format!("github.read {repository}"),
+            |state| {
+                state.repository(repository)?;
+                let fits = |pull: &PullRequest| {
+                    let head = format!("{}:{}", pull.head_owner, pull.head);
+                    filter.state.is_none_or(|wanted| wanted == pull.state)
+                        && filter.base.as_ref().is_none_or(|wanted| *wanted == pull.base)
+                        && filter.head.as_ref().is_none_or(|wanted| *wanted == head)
+                };
+                let all = state.forge.pulls.iter().rev().filter(|(of, pull)| of == repository && fits(pull));
+                Ok(all.take(limit as usize).map(|(_, pull)| state.current(repository, pull)).collect())
+            },
+        )
     }
 
     fn ensure_pull_request(&self, repository: &str, spec: &PullSpec) -> Result<PullRequest, Error> {
@@ -300,33 +318,45 @@ impl Forge for World {
         head_commit: &str,
         _method: &str,
     ) -> Result<String, Error> {
-        self.call(Call::MergePullRequest, || format!("github.merge {repository}"), |state| {
-            let pull = state.pull(repository, number)?.clone();
-            let now = state.current(repository, &pull);
-            if now.head_commit.as_deref() != Some(head_commit) {
-                return Err(conflict(format!("the head of {} is not {head_commit}", now.url)));
-            }
-            let commit = state.merge(repository, number)?;
-            if now.state == PullState::Open {
-                state.effect(format!("merge {repository}#{number}"));
-            }
-            Ok(commit)
-        })
+        self.call(
+            Call::MergePullRequest,
+            || format!("github.merge {repository}"),
+            |state| {
+                let pull = state.pull(repository, number)?.clone();
+                let now = state.current(repository, &pull);
+                if now.head_commit.as_deref() != Some(head_commit) {
+                    return Err(conflict(format!("the head of {} is not {head_commit}", now.url)));
+                }
+                let commit = state.merge(repository, number)?;
+                if now.state == PullState::Open {
+                    state.effect(format!("merge {repository}#{number}"));
+                }
+                Ok(commit)
+            },
+        )
     }
 
     fn ensure_comment(&self, repository: &str, number: u64, key: &str, body: &str) -> Result<String, Error> {
-        self.call(Call::EnsureComment, || format!("github.comments {repository}"), |state| {
-            let issue = state.forge.issues.iter().any(|(of, _, issue)| of == repository && issue.number == number);
-            if !issue {
-                state.pull(repository, number)?;
-            }
-            let place = (repository.to_owned(), number, key.to_owned());
-            if state.forge.comments.get(&place).is_none_or(|known| known != body) {
-                state.forge.comments.insert(place, body.to_owned());
-                state.effect(format!("comment {repository}#{number} {key}"));
-            }
-            Ok(format!("https://github.com/{repository}/issues/{number}#{key}"))
-        })
+        self.call(
+            Call::EnsureComment,
+            || format!("github.comments {repository}"),
+            |state| {
+                let issue = state
+                    .forge
+                    .issues
+                    .iter()
+                    .any(|(of, _, issue)| of == repository && issue.number == number);
+                if !issue {
+                    state.pull(repository, number)?;
+                }
+                let place = (repository.to_owned(), number, key.to_owned());
+                if state.forge.comments.get(&place).is_none_or(|known| known != body) {
+                    state.forge.comments.insert(place, body.to_owned());
+                    state.effect(format!("comment {repository}#{number} {key}"));
+                }
+                Ok(format!("https://github.com/{repository}/issues/{number}#{key}"))
+            },
+        )
     }
 
     fn ensure_issue(&self, repository: &str, spec: &IssueSpec) -> Result<Issue, Error> {
@@ -335,11 +365,17 @@ impl Forge for World {
     }
 
     fn release_of_tag(&self, repository: &str, tag: &str) -> Result<Option<Release>, Error> {
-        self.call(Call::ReleaseOfTag, || format!("github.read {repository}"), |state| {
-            state.repository(repository)?;
-            let mut all = state.forge.releases.iter();
-            Ok(all.find(|(of, release)| of == repository && release.tag == tag).map(|(_, release)| release.clone()))
-        })
+        self.call(
+            Call::ReleaseOfTag,
+            || format!("github.read {repository}"),
+            |state| {
+                state.repository(repository)?;
+                let mut all = state.forge.releases.iter();
+                Ok(all
+                    .find(|(of, release)| of == repository && release.tag == tag)
+                    .map(|(_, release)| release.clone()))
+            },
+        )
     }
 
     fn ensure_release(&self, repository: &str, spec: &ReleaseSpec) -> Result<Release, Error> {
@@ -348,9 +384,18 @@ impl Forge for World {
     }
 
     fn checks(&self, repository: &str, commit: &str) -> Result<Vec<Check>, Error> {
-        self.call(Call::Checks, || format!("github.read {repository}"), |state| {
-            state.repository(repository)?;
-            Ok(state.forge.checks.get(&(repository.to_owned(), commit.to_owned())).cloned().unwrap_or_default())
-        })
+        self.call(
+            Call::Checks,
+            || format!("github.read {repository}"),
+            |state| {
+                state.repository(repository)?;
+                Ok(state
+                    .forge
+                    .checks
+                    .get(&(repository.to_owned(), commit.to_owned()))
+                    .cloned()
+                    .unwrap_or_default())
+            },
+        )
     }
 }

@@ -153,8 +153,7 @@ impl Objects {
 
     /// The commit where two histories part: one that both reach and that no other such commit reaches.
     fn merge_base(&self, a: &str, b: &str) -> Result<Option<String>, Error> {
-        let shared: BTreeSet<String> =
-            self.reached(a)?.intersection(&self.reached(b)?).cloned().collect();
+        let shared: BTreeSet<String> = self.reached(a)?.intersection(&self.reached(b)?).cloned().collect();
         let mut best: Option<(usize, String)> = None;
         for id in shared {
             let depth = self.reached(&id)?.len();
@@ -201,7 +200,8 @@ fn below(files: &Files, folder: &str) -> Files {
         return files.clone();
     }
     let prefix = format!("{folder}/");
-    let within = files.iter().filter_map(|(path, file)| Some((path.strip_prefix(&prefix)?.to_owned(), file.clone())));
+    let within =
+        files.iter().filter_map(|(path, file)| Some((path.strip_prefix(&prefix)?.to_owned(), file.clone())));
     within.collect()
 }
 

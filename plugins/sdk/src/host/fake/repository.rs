@@ -27,7 +27,13 @@ impl State {
     }
 
     /// Sets a ref and writes the effect down.
-    pub(super) fn set(&mut self, repository: &str, name: &str, commit: &str, verb: &str) -> Result<(), Error> {
+    pub(super) fn set(
+        &mut self,
+        repository: &str,
+        name: &str,
+        commit: &str,
+        verb: &str,
+    ) -> Result<(), Error> {
         self.repository(repository)?;
         if let Some(found) = self.repositories.get_mut(repository) {
             found.refs.insert(name.to_owned(), commit.to_owned());
@@ -53,7 +59,13 @@ impl State {
         Ok(())
     }
 
-    fn move_branch(&mut self, repository: &str, name: &str, commit: &str, rule: &BranchRule) -> Result<(), Error> {
+    fn move_branch(
+        &mut self,
+        repository: &str,
+        name: &str,
+        commit: &str,
+        rule: &BranchRule,
+    ) -> Result<(), Error> {
         let full = format!("refs/heads/{name}");
         self.objects.commit(commit)?;
         let there = match self.reference(repository, &full)? {
@@ -101,15 +113,16 @@ impl World {
             found.default_branch.clone()
         };
         let full = format!("refs/heads/{branch}");
-        let at = |name: &str| state.repositories.get(repository).and_then(|found| found.refs.get(name)).cloned();
+        let at =
+            |name: &str| state.repositories.get(repository).and_then(|found| found.refs.get(name)).cloned();
         let parent = at(&full).or_else(|| at(&format!("refs/heads/{default}")));
         let mut tree = match &parent {
             Some(parent) => seeded(state.objects.files(parent).cloned()),
             None => Files::new(),
         };
-        let new = files.iter().map(|(path, text)| {
-            ((*path).to_owned(), (EntryKind::File, text.as_bytes().to_vec()))
-        });
+        let new = files
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (EntryKind::File, text.as_bytes().to_vec())));
         tree.extend(new);
         let commit = state.objects.add(parent.into_iter().collect(), tree, message);
         if let Some(found) = state.repositories.get_mut(repository) {
@@ -125,7 +138,8 @@ impl World {
     pub fn fork(&self, repository: &str, fork: &str) {
         let mut state = self.0.borrow_mut();
         let origin = seeded(state.repository(repository));
-        let copy = RepositoryState { default_branch: origin.default_branch.clone(), refs: origin.refs.clone() };
+        let copy =
+            RepositoryState { default_branch: origin.default_branch.clone(), refs: origin.refs.clone() };
         state.repositories.insert(fork.to_owned(), copy);
     }
 
@@ -161,7 +175,11 @@ impl Git for World {
     type Repository = FakeRepository;
 
     fn open(&self, repository: &str) -> Result<FakeRepository, Error> {
-        self.call(Call::Open, || format!("git.read {repository}"), |state| state.repository(repository).map(drop))?;
+        self.call(
+            Call::Open,
+            || format!("git.read {repository}"),
+            |state| state.repository(repository).map(drop),
+        )?;
         Ok(FakeRepository { world: self.clone(), name: repository.to_owned() })
     }
 }
@@ -214,7 +232,8 @@ impl Repository for FakeRepository {
         self.reading(Call::Resolve, |state| {
             let mut found = Vec::new();
             let mut next = Some(to.to_owned());
-            while let Some(id) = next.filter(|id| since != Some(id.as_str()) && found.len() < limit as usize) {
+            while let Some(id) = next.filter(|id| since != Some(id.as_str()) && found.len() < limit as usize)
+            {
                 let commit = state.objects.commit(&id)?.clone();
                 next = commit.parents.first().cloned();
                 found.push(commit);
@@ -238,7 +257,11 @@ impl Repository for FakeRepository {
     }
 
     fn build_commit(&self, spec: &CommitSpec) -> Result<Commit, Error> {
-        self.world.call(Call::BuildCommit, || format!("git.read {}", self.name), |state| state.objects.build(spec))
+        self.world.call(
+            Call::BuildCommit,
+            || format!("git.read {}", self.name),
+            |state| state.objects.build(spec),
+        )
     }
 
     fn ensure_branch(&self, name: &str, commit: &str, rule: &BranchRule) -> Result<(), Error> {

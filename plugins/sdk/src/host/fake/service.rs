@@ -129,70 +129,94 @@ impl Http for World {
     }
 
     fn send(&self, key: &str, request: &Request) -> Result<Response, Error> {
-        self.call(Call::Send, || power(request), |state| {
-            if let Some(known) = state.service.sent.get(key) {
-                return Ok(known.clone());
-            }
-            let response = state.answer(request)?;
-            state.service.sent.insert(key.to_owned(), response.clone());
-            state.effect(format!("{} {}", request.method.to_lowercase(), request.url));
-            Ok(response)
-        })
+        self.call(
+            Call::Send,
+            || power(request),
+            |state| {
+                if let Some(known) = state.service.sent.get(key) {
+                    return Ok(known.clone());
+                }
+                let response = state.answer(request)?;
+                state.service.sent.insert(key.to_owned(), response.clone());
+                state.effect(format!("{} {}", request.method.to_lowercase(), request.url));
+                Ok(response)
+            },
+        )
     }
 
     fn ensure(&self, key: &str, request: &Request, probe: &Probe) -> Result<Response, Error> {
-        self.call(Call::Ensure, || power(request), |state| {
-            if let Some(known) = state.service.sent.get(key) {
-                return Ok(known.clone());
-            }
-            let marked = |response: &Response| response.text().contains(&probe.marker);
-            if let Some(mut found) = state.answer(&probe.request).ok().filter(marked) {
-                found.headers.push(("castoff-found".to_owned(), "yes".to_owned()));
-                return Ok(found);
-            }
-            let response = state.answer(request)?.success(&power(request))?;
-            if probe.refusal.as_ref().is_some_and(|refusal| response.text().contains(refusal)) {
-                return Err(invalid(format!("{} refuses: {}", request.url, response.text())));
-            }
-            state.service.sent.insert(key.to_owned(), response.clone());
-            state.effect(format!("{} {}", request.method.to_lowercase(), request.url));
-            Ok(response)
-        })
+        self.call(
+            Call::Ensure,
+            || power(request),
+            |state| {
+                if let Some(known) = state.service.sent.get(key) {
+                    return Ok(known.clone());
+                }
+                let marked = |response: &Response| response.text().contains(&probe.marker);
+                if let Some(mut found) = state.answer(&probe.request).ok().filter(marked) {
+                    found.headers.push(("castoff-found".to_owned(), "yes".to_owned()));
+                    return Ok(found);
+                }
+                let response = state.answer(request)?.success(&power(request))?;
+                if probe.refusal.as_ref().is_some_and(|refusal| response.text().contains(refusal)) {
+                    return Err(invalid(format!("{} refuses: {}", request.url, response.text())));
+                }
+                state.service.sent.insert(key.to_owned(), response.clone());
+                state.effect(format!("{} {}", request.method.to_lowercase(), request.url));
+                Ok(response)
+            },
+        )
     }
 }
 
 impl Files for World {
     fn read_scratch(&self, path: &str) -> Result<Vec<u8>, Error> {
         let path = checked(path)?;
-        self.call(Call::ReadScratch, || "files".to_owned(), |state| {
-            let found = state.service.scratch.get(path).cloned();
-            found.ok_or_else(|| not_found(format!("there is no scratch file {path}")))
-        })
+        self.call(
+            Call::ReadScratch,
+            || "files".to_owned(),
+            |state| {
+                let found = state.service.scratch.get(path).cloned();
+                found.ok_or_else(|| not_found(format!("there is no scratch file {path}")))
+            },
+        )
     }
 
     fn write_scratch(&self, path: &str, content: &[u8]) -> Result<(), Error> {
         let path = checked(path)?;
-        self.call(Call::WriteScratch, || "files".to_owned(), |state| {
-            state.service.scratch.insert(path.to_owned(), content.to_vec());
-            Ok(())
-        })
+        self.call(
+            Call::WriteScratch,
+            || "files".to_owned(),
+            |state| {
+                state.service.scratch.insert(path.to_owned(), content.to_vec());
+                Ok(())
+            },
+        )
     }
 
     fn scratch_files(&self, path: &str) -> Result<Vec<String>, Error> {
         let prefix = if path.is_empty() { String::new() } else { format!("{}/", checked(path)?) };
-        self.call(Call::ReadScratch, || "files".to_owned(), |state| {
-            Ok(state.service.scratch.keys().filter(|name| name.starts_with(&prefix)).cloned().collect())
-        })
+        self.call(
+            Call::ReadScratch,
+            || "files".to_owned(),
+            |state| {
+                Ok(state.service.scratch.keys().filter(|name| name.starts_with(&prefix)).cloned().collect())
+            },
+        )
     }
 
     fn publish(&self, name: &str, _media_type: &str, content: &[u8]) -> Result<(), Error> {
-        self.call(Call::Publish, || "files.publish".to_owned(), |state| {
-            let known = state.service.documents.insert(name.to_owned(), content.to_vec());
-            if known.as_deref() != Some(content) {
-                state.effect(format!("publish {name}"));
-            }
-            Ok(())
-        })
+        self.call(
+            Call::Publish,
+            || "files.publish".to_owned(),
+            |state| {
+                let known = state.service.documents.insert(name.to_owned(), content.to_vec());
+                if known.as_deref() != Some(content) {
+                    state.effect(format!("publish {name}"));
+                }
+                Ok(())
+            },
+        )
     }
 }
 
@@ -202,25 +226,37 @@ impl Programs for World {
     }
 
     fn fetch_program(&self, command: &Command) -> Result<Finished, Error> {
-        self.call(Call::FetchProgram, || format!("command.fetch {}", command.program), |state| state.run(command))
+        self.call(
+            Call::FetchProgram,
+            || format!("command.fetch {}", command.program),
+            |state| state.run(command),
+        )
     }
 
     fn send_program(&self, key: &str, command: &Command) -> Result<Finished, Error> {
-        self.call(Call::SendProgram, || format!("command.send {}", command.program), |state| {
-            if let Some(known) = state.service.ended.get(key) {
-                return Ok(known.clone());
-            }
-            let finished = state.run(command)?;
-            state.service.ended.insert(key.to_owned(), finished.clone());
-            state.effect(format!("command {} {}", command.program, command.arguments.join(" ")));
-            Ok(finished)
-        })
+        self.call(
+            Call::SendProgram,
+            || format!("command.send {}", command.program),
+            |state| {
+                if let Some(known) = state.service.ended.get(key) {
+                    return Ok(known.clone());
+                }
+                let finished = state.run(command)?;
+                state.service.ended.insert(key.to_owned(), finished.clone());
+                state.effect(format!("command {} {}", command.program, command.arguments.join(" ")));
+                Ok(finished)
+            },
+        )
     }
 }
 
 impl Outbox for World {
     fn draft_mail(&self, key: &str, message: &Message) -> Result<Letter, Error> {
-        self.call(Call::DraftMail, || "files.publish".to_owned(), |state| Ok(state.keep(key, message, "draft")))
+        self.call(
+            Call::DraftMail,
+            || "files.publish".to_owned(),
+            |state| Ok(state.keep(key, message, "draft")),
+        )
     }
 
     fn send_mail(&self, key: &str, message: &Message) -> Result<Letter, Error> {

@@ -39,7 +39,11 @@ fn trees_are_read_and_changed() {
     let built = repository.build_commit(&commit(&head, changes.clone())).unwrap();
     assert_eq!(paths(&built.id, "", true).unwrap(), ["VERSION", "copy/a", "copy/e/b", "d/a"]);
     assert_eq!(repository.text(&built.id, "VERSION").unwrap().as_deref(), Some("2\n"));
-    assert_eq!(repository.build_commit(&commit(&head, changes)).unwrap(), built, "the same content, the same id");
+    assert_eq!(
+        repository.build_commit(&commit(&head, changes)).unwrap(),
+        built,
+        "the same content, the same id"
+    );
     assert!(built.message.ends_with("\n\nSigned-off-by: Release Manager <release@example.org>\n"));
     for change in [Change::Remove("none".to_owned()), Change::put("../x", ""), Change::put("a//b", "")] {
         assert!(repository.build_commit(&commit(&head, vec![change.clone()])).is_err(), "{change:?}");
