@@ -2,6 +2,7 @@
 //!
 //! The library never prints, exits, reads the environment or the system clock: the command line does.
 
+pub mod author;
 pub mod ballot;
 pub mod capability;
 pub mod clock;

@@ -414,7 +414,7 @@ pub(crate) struct ExplainArgs {
     pub(crate) code: Option<String>,
 }
 
-/// Looks at plugins
+/// Writes plugins, looks at them, compares them
 #[derive(Debug, Args)]
 pub(crate) struct PluginArgs {
     #[command(subcommand)]
@@ -423,6 +423,52 @@ pub(crate) struct PluginArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
+    /// Makes a project: a small real process, its manifest, its scenarios
+    ///
+    /// The process proposes a version in a file, waits for the merge, asks, and tags the merge commit. It is the same in every
+    /// language, so that whatever you know can be compared.
+    New {
+        /// Name of the plugin, and of its folder
+        name: String,
+        /// What to write it in
+        #[arg(long, value_enum)]
+        lang: Lang,
+        /// The folder [default: NAME]
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+    },
+    /// Builds the component of a project: build/NAME.wasm
+    ///
+    /// Needs the compiler of the language and nothing else; says what is missing and how to get it.
+    Build {
+        /// The project
+        #[arg(default_value = ".", value_name = "DIR")]
+        project: PathBuf,
+        /// Download nothing
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Looks at a built plugin: imports against the world, manifest, classes of effects, steps, size
+    ///
+    /// Every line is a check: `✓` as it should be, `!` worth a look, `✗` to be mended first.
+    Check {
+        /// The project, or the path of a component
+        #[arg(default_value = ".", value_name = "DIR|FILE")]
+        target: PathBuf,
+    },
+    /// Plays the scenarios of a project against a forge inside this program, and compares what comes of them with what they
+    /// expect
+    Test {
+        /// The project
+        #[arg(default_value = ".", value_name = "DIR")]
+        project: PathBuf,
+        /// Only scenarios whose name holds this
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+        /// Print each scenario as one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Shows what a plugin asks to be allowed and why, and the processes it has
     Inspect {
         /// An embedded plugin, or the path of a component
@@ -448,6 +494,21 @@ pub(crate) enum PluginCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// A language to write a plugin in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lang {
+    /// Rust, with castoff's SDK
+    Rust,
+    /// Go as it comes
+    Go,
+    /// Python, by componentize-py
+    Python,
+    /// JavaScript, by jco
+    Js,
+    /// C, by clang and wasi-libc
+    C,
 }
 
 /// The forge that rehearsals run against

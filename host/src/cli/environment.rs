@@ -14,6 +14,7 @@ pub(crate) struct Environment {
     editor: Option<OsString>,
     crash_after: Option<u64>,
     program: Option<PathBuf>,
+    wasi_sdk: Option<PathBuf>,
 }
 
 impl Environment {
@@ -29,6 +30,7 @@ impl Environment {
             log: text("CASTOFF_LOG"),
             no_color: text("NO_COLOR").is_some(),
             editor: value("VISUAL").or_else(|| value("EDITOR")),
+            wasi_sdk: path("WASI_SDK_PATH"),
             crash_after: text("CASTOFF_CRASH_AFTER_EVENT").and_then(|number| number.parse().ok()),
         }
     }
@@ -41,6 +43,11 @@ impl Environment {
     /// This very program: it confines the programs that steps run.
     pub(crate) fn program(&self) -> Option<&PathBuf> {
         self.program.as_ref()
+    }
+
+    /// The WASI SDK, when C shall be compiled with it.
+    pub(crate) fn wasi_sdk(&self) -> Option<&PathBuf> {
+        self.wasi_sdk.as_ref()
     }
 
     /// Where runs are kept.

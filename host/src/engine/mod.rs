@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use thiserror::Error;
+use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Store};
 
@@ -16,6 +17,7 @@ pub(crate) mod bindings;
 mod cache;
 mod describe;
 mod limits;
+mod outline;
 mod state;
 mod ticker;
 mod wasi;
@@ -24,8 +26,9 @@ pub use describe::{Context, Description, Graph, Input, InputKind, Outcome, Proce
 pub use limits::Limits;
 pub(crate) use state::StepState;
 
+use crate::function::{FUNCTIONS, Function};
 use crate::gate::Gate;
-use crate::policy::Manifest;
+use crate::policy::{Manifest, ManifestError};
 
 /// Why a component could not be loaded.
 #[derive(Debug, Error)]
@@ -53,8 +56,21 @@ pub enum LoadError {
         hint: String,
     },
     /// The component does not export the process interface.
-    #[error("the component is no plugin of this host: it does not export castoff:process/processes@0.1.x")]
-    NotAPlugin,
+    #[error(
+        "the component is no plugin of this host: it does not export castoff:process/processes@0.1.x{found}"
+    )]
+    NotAPlugin {
+        /// What it exports instead, starting with a separator.
+        found: String,
+    },
+    /// The component was built for another track of the interfaces.
+    #[error("the component was built for {found}, this castoff speaks castoff:process@0.1.x: {hint}")]
+    Track {
+        /// What it exports.
+        found: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The engine cannot be set up.
     #[error("the engine cannot be set up: {0}")]
     Engine(String),
@@ -154,7 +170,14 @@ impl Engine {
         if bytes.len() > limit {
             return Err(LoadError::TooLarge { size: bytes.len(), limit });
         }
-        let manifest = crate::policy::manifest::read(bytes)?;
+        let manifest = crate::policy::manifest::read(bytes).map_err(|error| match outline::fault(bytes) {
+            // A manifest is what a component for something else is least likely to lack.
+            Some(fault) if error == ManifestError::Missing => fault,
+            _ => LoadError::Manifest(error),
+        })?;
+        if let Some(fault) = outline::fault(bytes) {
+            return Err(fault);
+        }
         let digest = crate::policy::manifest::component_digest(bytes);
         let component = cache::load(&self.inner, self.config.cache.as_deref(), &digest, bytes)?;
         self.check_imports(&component)?;
@@ -162,8 +185,30 @@ impl Engine {
             import: "a function".into(),
             hint: format!(" in this form: {error:#}"),
         })?;
-        let pre = bindings::PluginPre::new(pre).map_err(|_| LoadError::NotAPlugin)?;
-        Ok(Plugin { engine: self.clone(), manifest: Arc::new(manifest), digest, pre })
+        let functions = self.functions(&component);
+        let pre = bindings::PluginPre::new(pre)
+            .map_err(|error| LoadError::NotAPlugin { found: format!(" in this form: {error:#}") })?;
+        Ok(Plugin {
+            engine: self.clone(),
+            manifest: Arc::new(manifest),
+            digest,
+            functions: functions.into(),
+            pre,
+        })
+    }
+
+    /// The functions of the world that a component imports.
+    fn functions(&self, component: &Component) -> Vec<&'static Function> {
+        let mut found = Vec::new();
+        for (import, item) in component.component_type().imports(&self.inner) {
+            let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
+            let interface = import.split('@').next().unwrap_or_default();
+            for (name, _) in instance.exports(&self.inner) {
+                let known = FUNCTIONS.iter().find(|known| known.interface == interface && known.name == name);
+                found.extend(known);
+            }
+        }
+        found
     }
 
     /// wasmtime's own message for a missing interface does not help a person: look first.
@@ -201,6 +246,7 @@ pub struct Plugin {
     engine: Engine,
     manifest: Arc<Manifest>,
     digest: String,
+    functions: Arc<[&'static Function]>,
     pre: bindings::PluginPre<StepState>,
 }
 
@@ -215,6 +261,12 @@ impl Plugin {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// The functions of the world that it imports: with most languages those that it can call.
+    #[must_use]
+    pub fn functions(&self) -> &[&'static Function] {
+        &self.functions
     }
 
     /// Asks the plugin what it holds.

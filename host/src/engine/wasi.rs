@@ -3,6 +3,7 @@
 //! No files, no sockets, no environment, no arguments; the clock stands at the step's time and the random source is
 //! seeded, so that a step is a function of what it is told.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub(super) fn context(ambience: Ambience, output: &Output) -> WasiCtx {
         .stdout(output.clone())
         .stderr(output.clone())
         .wall_clock(Standing(ambience.now.timestamp().max(0).unsigned_abs()))
-        .monotonic_clock(Standing(0))
+        .monotonic_clock(Counting(AtomicU64::new(0)))
         .secure_random(seeded(seed))
         .insecure_random(seeded(seed))
         .insecure_random_seed(u128::from(ambience.seed))
@@ -37,7 +38,7 @@ pub(super) fn context(ambience: Ambience, output: &Output) -> WasiCtx {
     builder.build()
 }
 
-/// A clock that shows the same moment for the whole call.
+/// A clock that shows the same moment for the whole call: the time of day.
 struct Standing(u64);
 
 impl HostWallClock for Standing {
@@ -50,13 +51,17 @@ impl HostWallClock for Standing {
     }
 }
 
-impl HostMonotonicClock for Standing {
+/// A clock that moves on by a microsecond whenever it is read: the same for the same guest, and not for ever at zero, which
+/// Go's runtime takes for a broken machine and loops that wait for a time limit never leave.
+struct Counting(AtomicU64);
+
+impl HostMonotonicClock for Counting {
     fn resolution(&self) -> u64 {
-        1
+        1_000
     }
 
     fn now(&self) -> u64 {
-        self.0
+        self.0.fetch_add(1_000, Ordering::Relaxed).saturating_add(1_000)
     }
 }
 

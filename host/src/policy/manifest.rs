@@ -115,13 +115,17 @@ pub enum ManifestError {
     #[error("this is not WebAssembly: {0}")]
     NotWasm(String),
     /// A core module.
-    #[error("this is a core module, not a component: build it for wasm32-wasip2")]
+    #[error(
+        "this is a core module, not a component: `castoff plugin build` makes one of it, Rust does for wasm32-wasip2"
+    )]
     CoreModule,
     /// The file ends too early or is damaged.
     #[error("the component is truncated or damaged: {0}")]
     Damaged(String),
     /// There is no manifest.
-    #[error("the component has no manifest (custom section `{SECTION}`): build it with the castoff SDK")]
+    #[error(
+        "the component has no manifest (custom section `{SECTION}`): build it with `castoff plugin build` or the castoff SDK"
+    )]
     Missing,
     /// There is more than one.
     #[error("the component has more than one manifest (custom section `{SECTION}`)")]

@@ -1,6 +1,10 @@
 //! `castoff plugin`: looking at plugins before anybody trusts them with anything, and writing them.
 
+mod build;
+mod check;
 mod inspect;
+mod new;
+mod test;
 mod words;
 
 use castoff::engine::Plugin;
@@ -12,6 +16,10 @@ use super::{App, Done, starter};
 
 pub(super) async fn run(app: &App, args: PluginArgs) -> Done {
     match args.command {
+        PluginCommand::New { name, lang, into } => new::run(app, &name, lang, into),
+        PluginCommand::Build { project, offline } => build::run(app, &project, offline),
+        PluginCommand::Check { target } => check::run(app, &target).await,
+        PluginCommand::Test { project, only, json } => test::run(app, &project, only.as_deref(), json).await,
         PluginCommand::Inspect { plugin, json } => inspect::run(app, &plugin, json).await,
         PluginCommand::Policy { plugin } => {
             let (loaded, _) = load(app, &plugin)?;
@@ -21,6 +29,11 @@ pub(super) async fn run(app: &App, args: PluginArgs) -> Done {
         }
         PluginCommand::Diff { old, new, json } => diff(app, &old, &new, json),
     }
+}
+
+/// A folder as an argument of a command; nothing for the one a person is in.
+fn here(folder: &std::path::Path) -> String {
+    if folder == std::path::Path::new(".") { String::new() } else { format!(" {}", folder.display()) }
 }
 
 /// A plugin and the size of its component in bytes. Paths are relative to the working directory.
