@@ -45,11 +45,14 @@ pub fn exchange(text: &str, module: &str, old: Option<&str>, new: &str, hashes: 
         .filter(|text| !line(text).is_some_and(|found| own(&found)))
         .map(str::to_owned)
         .collect();
+    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     if let Some(last) = lines.last_mut().filter(|last| !last.ends_with('\n')) {
-        last.push('\n');
+        last.push_str(end);
     }
-    let fresh =
-        [format!("{module} {new} {}\n", hashes.h1), format!("{module} {new}/go.mod {}\n", hashes.go_mod_h1)];
+    let fresh = [
+        format!("{module} {new} {}{end}", hashes.h1),
+        format!("{module} {new}/go.mod {}{end}", hashes.go_mod_h1),
+    ];
     let before = |text: &String| {
         line(text).is_some_and(|found| {
             (found.module.as_str(), compare_versions(&found.version, new))
@@ -112,5 +115,36 @@ mod tests {
         let highest = highest_versions(text);
         assert_eq!(highest.get("example.org/a").map(String::as_str), Some("v1.10.0"));
         assert_eq!(highest.len(), 2);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn only_the_lines_of_the_module_change(
+            versions in proptest::collection::btree_map("[a-d]", "v1\\.[0-9]{1,2}\\.0", 1..5),
+            module in "[a-d]",
+            new in "v1\\.[0-9]{1,2}\\.1",
+            windows in proptest::bool::ANY,
+            ends in proptest::bool::ANY,
+        ) {
+            let end = if windows { "\r\n" } else { "\n" };
+            let hashes = ModuleHashes { h1: "h1:new=".to_owned(), go_mod_h1: "h1:mod=".to_owned() };
+            let both = |module: &str, version: &str, hashes: &ModuleHashes| {
+                format!("{module} {version} {}{end}{module} {version}/go.mod {}{end}", hashes.h1, hashes.go_mod_h1)
+            };
+            let old = ModuleHashes { h1: "h1:old=".to_owned(), go_mod_h1: "h1:old=".to_owned() };
+            let mut text: String = versions.iter().map(|(module, version)| both(module, version, &old)).collect();
+            if !ends {
+                text.truncate(text.trim_end().len());
+            }
+            let edited = exchange(&text, &module, versions.get(&module).map(String::as_str), &new, &hashes);
+            let mut wanted: Vec<(&str, &str, &ModuleHashes)> =
+                versions.iter().map(|(module, version)| (module.as_str(), version.as_str(), &old)).collect();
+            wanted.retain(|(known, _, _)| *known != module);
+            wanted.push((&module, &new, &hashes));
+            wanted.sort_by_key(|(module, _, _)| *module);
+            let expected: String = wanted.iter().map(|(module, version, hashes)| both(module, version, hashes)).collect();
+            proptest::prop_assert_eq!(&edited, &expected, "whole lines, and each has its end");
+            proptest::prop_assert_eq!(exchange(&edited, &module, Some(&new), &new, &hashes), edited);
+        }
     }
 }

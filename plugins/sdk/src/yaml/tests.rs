@@ -226,7 +226,7 @@ impl Written {
     }
 
     fn end(&mut self) {
-        self.text.push_str(if self.taste[0] % 2 == 0 { "\n" } else { "\r\n" });
+        self.text.push_str(if self.taste[0].is_multiple_of(2) { "\n" } else { "\r\n" });
     }
 
     /// Writes a line one time of a few.
