@@ -15,6 +15,7 @@ pub mod function;
 pub mod gate;
 pub mod journal;
 pub mod operation;
+pub mod parcel;
 pub mod plan;
 pub mod policy;
 pub mod rehearsal;

@@ -1,6 +1,8 @@
 //! Live runs: the real binary, process after process, against a forge in this test. Nothing of the run is left in memory
 //! between two commands; time passes at the forge when the test says so.
 
+#[path = "live/ci.rs"]
+mod ci;
 #[path = "live/kill.rs"]
 mod kill;
 #[path = "live/lease.rs"]
@@ -9,6 +11,10 @@ mod lease;
 mod place;
 #[path = "live/plan.rs"]
 mod plan;
+#[path = "live/train.rs"]
+mod train;
+#[path = "live/yaml.rs"]
+mod yaml;
 
 use castoff::forge::{Fault, FaultKind, Snapshot};
 use castoff::journal::{EffectResult, Event, Journal};

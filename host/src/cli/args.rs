@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Rehearse(RehearseArgs),
     Plan(PlanArgs),
     Run(RunArgs),
+    Ci(CiArgs),
+    Step(StepArgs),
     Status(StatusArgs),
     Log(LogArgs),
     Resume(ResumeArgs),
@@ -134,8 +136,75 @@ pub(crate) struct RunArgs {
     pub(crate) driving: DrivingArgs,
 }
 
-/// What a release in the world is begun with.
+/// Runs what is ready of a release or a train, and never waits: for a job of continuous integration
+///
+/// Begins the run of the file, or goes on with the one that has not ended; takes the answers that people gave on the
+/// forge; ends with the exit code of where the run stands: 0 done, 10 waits for the world, 11 for a person. Steps that
+/// cannot be undone want --confirm or --plan. On GitHub Actions it writes the job's summary, outputs and annotations.
 #[derive(Debug, Args)]
+pub(crate) struct CiArgs {
+    /// The release file or train file
+    pub(crate) file: PathBuf,
+    /// Do only what this plan shows: its digest, at least eight digits of it, or its file
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) plan: Option<String>,
+    #[command(flatten)]
+    pub(crate) start: StartArgs,
+    #[command(flatten)]
+    pub(crate) carry: CarryArgs,
+    /// Begin another run although there is one, ended or not
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// Confirm the steps that cannot be undone, by the version that is released; in a train by RELEASE=VERSION, more than once
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) confirm: Vec<String>,
+    /// How many steps may run at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) parallel: u8,
+    /// Print every event as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Runs one step of a run if it is ready, and nothing else: for a job a step
+///
+/// A step that is done already is no error. One that is not ready is refused with the reason, and the exit code of what it
+/// waits for.
+#[derive(Debug, Args)]
+pub(crate) struct StepArgs {
+    /// The run: its name, the beginning of it, or @latest; a release of a train as TRAIN/RELEASE
+    pub(crate) run: String,
+    /// The step
+    pub(crate) step: String,
+    #[command(flatten)]
+    pub(crate) carry: CarryArgs,
+    /// Confirm the step, when it cannot be undone, by the version that is released
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) confirm: Option<String>,
+    /// Who sends the step back when it failed for a passing reason [default: the run's own identity]
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) person: Option<String>,
+    /// Print every event as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a run comes from one job to the next, and what is told of it.
+#[derive(Debug, Args)]
+pub(crate) struct CarryArgs {
+    /// Take the run from this file, and keep it there before and after every effect
+    #[arg(long, value_name = "FILE", conflicts_with = "state_bucket")]
+    pub(crate) state_file: Option<PathBuf>,
+    /// The same in a folder that is a bucket: an object each time, none ever replaced
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_bucket: Option<PathBuf>,
+    /// Write a report in JUnit's format, a test case a step
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+/// What a release in the world is begun with.
+#[derive(Debug, Clone, Args)]
 pub(crate) struct StartArgs {
     /// The policy, instead of the one the release file names
     #[arg(long, value_name = "FILE")]
@@ -150,7 +219,7 @@ pub(crate) struct StartArgs {
 }
 
 /// In whose name commits and tags are made, instead of `as` in the policy.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct IdentityArgs {
     /// Name of author, committer and tagger [default: `as` of the policy]
     #[arg(long, value_name = "NAME", requires = "email")]
@@ -171,6 +240,9 @@ pub(crate) struct DrivingArgs {
     /// Only this step and what it needs; may be given more than once
     #[arg(long, value_name = "STEP")]
     pub(crate) only: Vec<String>,
+    /// Those of `only` without what they need.
+    #[arg(skip)]
+    pub(crate) alone: bool,
     /// How many steps may run at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) parallel: u8,

@@ -14,6 +14,7 @@ use castoff::run::channel::{self, Ignored};
 use castoff::run::{Ledger, Patience, Runner, RunnerParts, Stop};
 use castoff::site::{Stored, grants};
 use castoff::webhook::Webhooks;
+use chrono::{DateTime, Utc};
 
 use super::approve::ask;
 use super::args::DrivingArgs;
@@ -59,8 +60,8 @@ impl Drive<'_> {
                 screen.close();
                 return Ok(self.end(&screen, &world, &state, stop));
             }
-            look = self.pause(stop, listens).await;
-            journal = self.reopen().await?;
+            look = pause(self.webhooks.as_ref(), stop.next, listens).await;
+            journal = reopen(self.stored).await?;
             let state = journal.state()?;
             if state.is_finished() {
                 screen.close();
@@ -78,34 +79,6 @@ impl Drive<'_> {
             && (stop.next.is_some() || listens > 0 || self.webhooks.is_some())
     }
 
-    /// Waits until it is worth looking again; whether somebody woke it, so that everything is to be looked at.
-    async fn pause(&self, stop: Stop, listens: u32) -> bool {
-        let answer = (listens > 0).then(|| SystemClock.now() + channel::interval(listens));
-        let next = [stop.next, answer].into_iter().flatten().min();
-        let span = next.map(|at| (at - SystemClock.now()).to_std().unwrap_or_default());
-        let sleep = async {
-            match span {
-                Some(span) => tokio::time::sleep(span.max(Duration::from_secs(1))).await,
-                None => std::future::pending().await,
-            }
-        };
-        match &self.webhooks {
-            None => {
-                sleep.await;
-                false
-            }
-            Some(webhooks) => tokio::select! {
-                () = webhooks.delivered() => true,
-                () = sleep => false,
-            },
-        }
-    }
-
-    /// The journal again after a pause; somebody may be writing an answer into it just then.
-    async fn reopen(&self) -> Result<Journal, CommandError> {
-        reopen(self.stored).await
-    }
-
     async fn once(
         &self,
         journal: Journal,
@@ -116,7 +89,10 @@ impl Drive<'_> {
     ) -> Result<(Stop, RunState), CommandError> {
         let parts = Parts { stored: self.stored, plugin: &self.plugin, args: self.args, look };
         let runner = parts.runner(journal, world.capabilities.clone(), screen.clone(), patience)?;
-        runner.revive(&self.by)?;
+        match self.args.alone {
+            true => runner.revive_only(&self.by, &self.args.only)?,
+            false => runner.revive(&self.by)?,
+        }
         hear(&self.app.ui, &runner, world).await?;
         loop {
             let stop = runner.advance().await;
@@ -132,35 +108,13 @@ impl Drive<'_> {
 
     /// Asks for the version before steps that cannot be undone. False: nothing is to be confirmed, or nobody is there.
     fn confirm(&self, runner: &Runner) -> Result<bool, CommandError> {
-        let state = runner.state();
-        let steps: Vec<_> = state.to_confirm().map(|step| step.node.clone()).collect();
-        if steps.is_empty() {
-            return Ok(false);
-        }
-        let version = state.header().version();
-        for step in &steps {
-            self.app.ui.say(&format!("{} cannot be undone: {}", step.id, line(&step.title)));
-        }
-        let typed = match self.args.confirm.as_slice() {
-            [typed] => typed.clone(),
-            [] if self.app.ui.is_interactive() && !self.args.json => {
-                ask(&format!("type {} to go on, nothing to stop here", line(version)))?
-            }
-            [] => return Ok(false),
+        let given = match self.args.confirm.as_slice() {
+            [] => None,
+            [typed] => Some(typed.as_str()),
             _ => return Err(CommandError::usage("one release is confirmed by one version")),
         };
-        if typed.is_empty() {
-            return Ok(false);
-        }
-        if typed != version {
-            return Err(CommandError::usage(format!("{} is not what is released here", line(&typed)))
-                .hint(format!("it is {}", line(version))));
-        }
-        for step in steps {
-            let event = Event::Confirmed { step: step.id, typed: typed.clone(), by: self.by.clone() };
-            runner.ledger().append(event)?;
-        }
-        Ok(true)
+        let asking = Confirming { app: self.app, args: self.args, member: None, by: &self.by };
+        asking.confirm(runner, given)
     }
 
     fn end(&self, screen: &Screen, world: &LiveWorld, state: &RunState, stop: Stop) -> Exit {
@@ -174,6 +128,79 @@ impl Drive<'_> {
         }
         ui.next(&next::command(state));
         Exit::of_run(state)
+    }
+}
+
+/// Who confirms what cannot be undone, in a run or in a release of a train.
+pub(crate) struct Confirming<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) args: &'a DrivingArgs,
+    /// The name of the release in its train.
+    pub(crate) member: Option<&'a str>,
+    pub(crate) by: &'a str,
+}
+
+impl Confirming<'_> {
+    /// Confirms the steps that have come to it by the version that was given, or that somebody types now. False: nothing
+    /// was confirmed.
+    pub(crate) fn confirm(&self, runner: &Runner, given: Option<&str>) -> Result<bool, CommandError> {
+        let state = runner.state();
+        let wanted = |id: &String| !self.args.alone || self.args.only.contains(id);
+        let steps = state.to_confirm().filter(|step| wanted(&step.node.id));
+        let steps: Vec<_> = steps.map(|step| step.node.clone()).collect();
+        if steps.is_empty() {
+            return Ok(false);
+        }
+        let before = self.member.map(|member| format!("{member}/")).unwrap_or_default();
+        for step in &steps {
+            self.app.ui.say(&format!("{before}{} cannot be undone: {}", step.id, line(&step.title)));
+        }
+        let version = state.header().version();
+        let typed = match given {
+            Some(typed) => typed.to_owned(),
+            None if self.app.ui.is_interactive() && !self.args.json => {
+                let here = self.member.map(|member| format!(" {member}")).unwrap_or_default();
+                ask(&format!("type {} to go on, nothing to stop{here} here", line(version)))?
+            }
+            None => return Ok(false),
+        };
+        if typed.is_empty() {
+            return Ok(false);
+        }
+        if typed != version {
+            let what =
+                self.member.map_or("is released here".to_owned(), |member| format!("{member} releases"));
+            return Err(CommandError::usage(format!("{} is not what {what}", line(&typed)))
+                .hint(format!("it is {}", line(version))));
+        }
+        for step in steps {
+            let event = Event::Confirmed { step: step.id, typed: typed.clone(), by: self.by.to_owned() };
+            runner.ledger().append(event)?;
+        }
+        Ok(true)
+    }
+}
+
+/// Waits until it is worth looking again; whether somebody woke it, so that everything is to be looked at.
+pub(crate) async fn pause(webhooks: Option<&Webhooks>, next: Option<DateTime<Utc>>, listens: u32) -> bool {
+    let answer = (listens > 0).then(|| SystemClock.now() + channel::interval(listens));
+    let next = [next, answer].into_iter().flatten().min();
+    let span = next.map(|at| (at - SystemClock.now()).to_std().unwrap_or_default());
+    let sleep = async {
+        match span {
+            Some(span) => tokio::time::sleep(span.max(Duration::from_secs(1))).await,
+            None => std::future::pending().await,
+        }
+    };
+    match webhooks {
+        None => {
+            sleep.await;
+            false
+        }
+        Some(webhooks) => tokio::select! {
+            () = webhooks.delivered() => true,
+            () = sleep => false,
+        },
     }
 }
 
@@ -237,6 +264,7 @@ impl Parts<'_> {
         .approving(approval)
         .patient(patience.clone());
         let runner = if self.look { runner.looking() } else { runner };
+        let runner = if self.args.alone { runner.alone() } else { runner };
         Ok(match runner.state().plan() {
             Some(digest) => {
                 let (plan, ledger) = (self.stored.plan(digest)?, runner.ledger().clone());
@@ -249,13 +277,19 @@ impl Parts<'_> {
 
 /// The line that sums a driven run up.
 pub(crate) fn summary(ui: &Ui, screen: &Screen, state: &RunState, requests: u64) {
-    let counts = screen.counts();
+    sum_up(ui, screen, &counted(state, "steps done"), requests);
+}
+
+/// How many steps are over, in words.
+pub(crate) fn counted(state: &RunState, what: &str) -> String {
     let over = state.steps().filter(|step| step.status.is_over()).count();
-    let mut line = format!(
-        "{over} of {} steps done, {} effects performed, {requests} requests",
-        state.steps().count(),
-        counts.performed
-    );
+    format!("{over} of {} {what}", state.steps().count())
+}
+
+/// The line that sums a driven run or train up, after what it says first.
+pub(crate) fn sum_up(ui: &Ui, screen: &Screen, first: &str, requests: u64) {
+    let counts = screen.counts();
+    let mut line = format!("{first}, {} effects performed, {requests} requests", counts.performed);
     if counts.adopted > 0 {
         line += &format!(", {} effects found done already", counts.adopted);
     }

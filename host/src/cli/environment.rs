@@ -15,6 +15,18 @@ pub(crate) struct Environment {
     crash_after: Option<u64>,
     program: Option<PathBuf>,
     wasi_sdk: Option<PathBuf>,
+    github: Option<GitHubJob>,
+}
+
+/// A job of GitHub Actions that this process runs in.
+#[derive(Debug, Clone)]
+pub(crate) struct GitHubJob {
+    /// The file of the step's summary.
+    pub(crate) summary: Option<PathBuf>,
+    /// The file of the step's outputs.
+    pub(crate) output: Option<PathBuf>,
+    /// The GitHub that it is a job of, when that is not github.com.
+    pub(crate) server: Option<String>,
 }
 
 impl Environment {
@@ -23,7 +35,13 @@ impl Environment {
         let state = path("CASTOFF_STATE")
             .or_else(|| path("XDG_STATE_HOME").map(|folder| folder.join("castoff")))
             .or_else(|| path("HOME").map(|home| home.join(".local/state/castoff")));
+        let github = text("GITHUB_ACTIONS").filter(|is| is == "true").map(|_| GitHubJob {
+            summary: path("GITHUB_STEP_SUMMARY"),
+            output: path("GITHUB_OUTPUT"),
+            server: text("GITHUB_SERVER_URL").filter(|url| url != "https://github.com"),
+        });
         Self {
+            github,
             program: std::env::current_exe().ok(),
             token: text("GITHUB_TOKEN").or_else(|| text("GH_TOKEN")).map(Secret::new),
             state,
@@ -38,6 +56,11 @@ impl Environment {
     /// The token for GitHub: `GITHUB_TOKEN`, otherwise `GH_TOKEN`.
     pub(crate) fn token(&self) -> Option<&Secret> {
         self.token.as_ref()
+    }
+
+    /// The job of GitHub Actions, when this is one.
+    pub(crate) fn github(&self) -> Option<&GitHubJob> {
+        self.github.as_ref()
     }
 
     /// This very program: it confines the programs that steps run.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use castoff::capability::CapabilityError;
 use castoff::engine::{LoadError, StepFault};
 use castoff::journal::{JournalError, Refusal, Violation};
+use castoff::parcel::ParcelError;
 use castoff::run::RunError;
 use castoff::site::SiteError;
 
@@ -152,15 +153,16 @@ impl From<JournalError> for CommandError {
     fn from(error: JournalError) -> Self {
         let exit = match &error {
             JournalError::Held { .. } => Exit::Held,
-            JournalError::Corrupt { .. } => Exit::Damaged,
+            JournalError::Corrupt { .. } | JournalError::Parted { .. } => Exit::Damaged,
             JournalError::Illegal(_) => Exit::Usage,
             JournalError::Missing { .. } | JournalError::Newer { .. } | JournalError::Exists { .. } => {
                 Exit::Usage
             }
             JournalError::ReadOnly | JournalError::Killed => Exit::Internal,
-            JournalError::NoSpace { .. } | JournalError::TooLarge(_) | JournalError::Io { .. } => {
-                Exit::Failed
-            }
+            JournalError::NoSpace { .. }
+            | JournalError::TooLarge(_)
+            | JournalError::Io { .. }
+            | JournalError::Mirror { .. } => Exit::Failed,
         };
         if let JournalError::Illegal(illegal) = &error {
             if let Violation::Refused(refusal) = &illegal.why {
@@ -168,6 +170,20 @@ impl From<JournalError> for CommandError {
             }
             return Self::new(exit, format!("that is not possible now: {}", illegal.why));
         }
+        Self::of(exit, &error)
+    }
+}
+
+impl From<ParcelError> for CommandError {
+    fn from(error: ParcelError) -> Self {
+        if let ParcelError::Journal(error) = error {
+            return Self::from(error);
+        }
+        let exit = match &error {
+            ParcelError::Damaged { .. } => Exit::Damaged,
+            ParcelError::Held { .. } | ParcelError::Overtaken { .. } => Exit::Held,
+            _ => Exit::Failed,
+        };
         Self::of(exit, &error)
     }
 }

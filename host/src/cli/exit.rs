@@ -163,13 +163,15 @@ impl Exit {
                 "Read the difference, then make a new plan with `castoff plan`.",
             ),
             Self::Held => (
-                "Another process writes the journal of this run, or another run of this release has not ended.",
+                "Another process writes the journal of this run, another job has kept its state first, or another run of this \
+                 release has not ended.",
                 "Wait until the process ends; one that died holds nothing. Go on with the other run: \
                  `castoff resume RUN`.",
             ),
             Self::Damaged => (
                 "The journal, or an export of it, holds something that was not written there in this order; or a signature \
-                 is of something else. A damaged journal is not continued.",
+                 is of something else; or the state that was kept for a job is not whole, or parted from the run that is \
+                 here. A damaged journal is not continued.",
                 "Restore the run's folder from a backup; otherwise look at the world by hand.",
             ),
             Self::Unavailable => (

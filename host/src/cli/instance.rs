@@ -53,6 +53,9 @@ impl Instance {
             _ => return Err(wrong("only https is spoken, and http with a forge on loopback")),
         }
         url.set_path(&format!("{}/", url.path().trim_end_matches('/')));
+        if url.as_str() == GIT {
+            return Ok(Self { other: None });
+        }
         Ok(Self { other: Some(url) })
     }
 
@@ -115,6 +118,7 @@ mod tests {
     fn addresses_that_are_good() {
         let cases = [
             (None, "https://api.github.com/", "https://github.com/", false),
+            (Some("https://github.com"), "https://api.github.com/", "https://github.com/", false),
             (Some("http://127.0.0.1:80"), "http://127.0.0.1/api/v3/", "http://127.0.0.1/", true),
             (Some("http://[::1]:81/"), "http://[::1]:81/api/v3/", "http://[::1]:81/", true),
             (Some("https://ghe.example"), "https://ghe.example/api/v3/", "https://ghe.example/", false),

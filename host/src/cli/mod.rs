@@ -4,6 +4,7 @@
 //! - one file a command; `drive` is what `run` and `resume` share.
 //! - `ui`: everything that is printed goes through here: data to standard output, all else to standard error.
 //! - `planned`: holding a run to a plan, and saying why it cannot be.
+//! - `ci`, `step`: a run from job to job, and what the forge's own pages are told of it.
 //! - `train`: the same commands for several releases side by side.
 //! - `watch`, `event`, `text`: a run as it happens, an event as a line, texts made harmless.
 //! - `instance`, `world`: which GitHub a live run acts on, and everything it acts through.
@@ -15,6 +16,7 @@ mod approve;
 mod args;
 mod audit;
 mod ballot;
+mod ci;
 mod completions;
 mod doctor;
 mod drive;
@@ -38,6 +40,7 @@ mod schema;
 mod skip;
 mod starter;
 mod status;
+mod step;
 mod text;
 mod time;
 mod train;
@@ -48,12 +51,13 @@ mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use castoff::capability::command::launch;
 use castoff::engine::{Engine, EngineConfig, Limits};
 use castoff::journal::{Journal, RunState};
+use castoff::parcel::Keeper;
 use castoff::site::{Site, Stored};
 use clap::Parser;
 
@@ -82,8 +86,9 @@ pub(crate) fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let ui = Ui::new(cli.global.color, environment.no_color());
-    let app = App { environment, ui, state: cli.global.state.clone(), written: Arc::default() };
+    let ui = Ui::new(cli.global.color, environment.no_color(), environment.github().is_some());
+    let (written, keeper) = (Arc::default(), OnceLock::new());
+    let app = App { environment, ui, state: cli.global.state.clone(), written, keeper };
     let done = app.start_log().and_then(|()| app.block_on(cli.command));
     match done {
         Ok(exit) => exit.into(),
@@ -117,6 +122,8 @@ pub(crate) struct App {
     state: Option<PathBuf>,
     /// Events that this process wrote: see [`App::armed`].
     written: Arc<AtomicU64>,
+    /// What keeps the state of a run for the next job.
+    keeper: OnceLock<Arc<Keeper>>,
 }
 
 impl App {
@@ -133,6 +140,8 @@ impl App {
             Command::Rehearse(args) => rehearse::run(self, args).await,
             Command::Plan(args) => plan::run(self, args).await,
             Command::Run(args) => run::run(self, args).await,
+            Command::Ci(args) => ci::run(self, args).await,
+            Command::Step(args) => step::run(self, args).await,
             Command::Status(args) => status::run(self, &args),
             Command::Log(args) => log::run(self, &args),
             Command::Resume(args) => resume::run(self, args).await,
@@ -156,7 +165,11 @@ impl App {
         let Some(filter) = self.environment.log() else { return Ok(()) };
         let filter = tracing_subscriber::EnvFilter::try_new(filter)
             .map_err(|error| CommandError::usage(format!("CASTOFF_LOG: {error}")))?;
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        let ui = self.ui.clone();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(move || ui::Diagnostics(ui.clone()))
+            .init();
         Ok(())
     }
 
@@ -188,9 +201,14 @@ impl App {
         Ok((stored, journal, state))
     }
 
-    /// Arms the kill that tests inject: the process is killed after its n-th event in whatever journals, as by `kill -9`.
-    /// `written` of them are in this one already.
+    /// A journal that is about to be written: kept elsewhere where that was asked for, and armed with the kill that tests
+    /// inject. The process is killed after its n-th event in whatever journals, as by `kill -9`; `written` of them are in
+    /// this one already.
     fn armed(&self, journal: Journal, written: u64) -> Journal {
+        let journal = match self.keeper.get() {
+            Some(keeper) => keeper.attach(journal),
+            None => journal,
+        };
         let Some(last) = self.environment.crash_after() else { return journal };
         let count = self.written.clone();
         let die = move |number: u64| {

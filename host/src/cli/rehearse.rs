@@ -1,6 +1,6 @@
 //! `castoff rehearse`: a release against the forge inside this program.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use castoff::clock::Clock;
@@ -26,7 +26,8 @@ pub(super) async fn run(app: &App, args: RehearseArgs) -> Done {
     }
     let site = app.site()?;
     let prepared = site.prepare(&args.file, args.policy.as_deref()).await?;
-    let world = read_world(&world_path(&prepared, &args)?)?;
+    let named = (prepared.release.rehearsal.world.as_ref(), prepared.folder.as_path());
+    let world = read_world(&world_path(&args, named, "release")?)?;
     let identity = rehearser(&prepared, &world, &args.identity)?;
     let salt = format!("{} {}", std::process::id(), SystemClock.now().to_rfc3339());
     let pinned = world.now.unwrap_or_else(|| SystemClock.now());
@@ -43,12 +44,7 @@ pub(super) async fn run(app: &App, args: RehearseArgs) -> Done {
     let (stored, journal) = site.create(&prepared, begin)?;
     announce(app, &format!("rehearsal: {}", prepared.graph.title), &journal, args.json)?;
     let played = play(app, &args, &stored, world, app.armed(journal, 1)).await;
-    if !args.keep {
-        for folder in [forge_folder(&stored), git_folder(&stored)] {
-            // What is left behind only takes room.
-            let _ = std::fs::remove_dir_all(folder);
-        }
-    }
+    clear(&args, &stored);
     let state = played?;
     let exit = Exit::of_run(&state);
     match state.verdict() {
@@ -112,12 +108,27 @@ pub(super) fn git_folder(stored: &Stored) -> PathBuf {
     stored.folder.join("git")
 }
 
-/// The world that the arguments name, otherwise the one that the release file names.
-fn world_path(prepared: &Prepared, args: &RehearseArgs) -> Result<PathBuf, CommandError> {
-    let named = prepared.release.rehearsal.world.as_ref().map(|world| prepared.folder.join(world));
+/// Takes away what was only needed to play, unless it is to be kept.
+pub(super) fn clear(args: &RehearseArgs, stored: &Stored) {
+    if args.keep {
+        return;
+    }
+    for folder in [forge_folder(stored), git_folder(stored)] {
+        // What is left behind only takes room.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
+/// The world that the arguments name, otherwise the one that the file names, which is a `kind` file in a folder.
+pub(super) fn world_path(
+    args: &RehearseArgs,
+    (named, folder): (Option<&PathBuf>, &Path),
+    kind: &str,
+) -> Result<PathBuf, CommandError> {
+    let named = named.map(|world| folder.join(world));
     args.world.clone().or(named).ok_or_else(|| {
-        CommandError::usage("a rehearsal needs a world, and the release file names none")
-            .hint("give one with --world FILE, or in the release file:")
+        CommandError::usage(format!("a rehearsal needs a world, and the {kind} file names none"))
+            .hint(format!("give one with --world FILE, or in the {kind} file:"))
             .hint("[rehearsal]\nworld = \"world.toml\"")
     })
 }

@@ -1,7 +1,7 @@
 //! `castoff status`: one screen that says where a run stands and whose move it is.
 
 use castoff::clock::Clock;
-use castoff::journal::{Condition, End, Journal, RunState, Status, StepState, Verdict, World};
+use castoff::journal::{Condition, End, Header, Journal, RunState, Status, StepState, Verdict, World};
 use castoff::site::Stored;
 use serde_json::json;
 
@@ -58,11 +58,7 @@ fn as_json(stored: &Stored, state: &RunState, timing: &Timing) -> serde_json::Va
 
 fn screen(paint: Paint, state: &RunState, timing: &Timing) -> String {
     let header = state.header();
-    let world = match (header.world, &header.forge) {
-        (World::Live, None) => "in the world".to_owned(),
-        (World::Live, Some(forge)) => format!("at {}", text::line(forge)),
-        (World::Rehearsal, _) => "rehearsal".to_owned(),
-    };
+    let world = place(header);
     let mut out = vec![
         format!("{}  {}", paint.bold(&text::line(&header.title)), paint.dim(&header.run)),
         format!(
@@ -84,6 +80,15 @@ fn screen(paint: Paint, state: &RunState, timing: &Timing) -> String {
     out.push(String::new());
     out.push(paint.bold(&verdict(state)));
     out.join("\n")
+}
+
+/// Where a run acts, in words.
+pub(super) fn place(header: &Header) -> String {
+    match (header.world, &header.forge) {
+        (World::Live, None) => "in the world".to_owned(),
+        (World::Live, Some(forge)) => format!("at {}", text::line(forge)),
+        (World::Rehearsal, _) => "rehearsal".to_owned(),
+    }
 }
 
 fn row(paint: Paint, step: &StepState, timing: &Timing, width: usize) -> String {
@@ -164,7 +169,7 @@ pub(super) fn details(state: &RunState, step: &StepState, timing: &Timing) -> Ve
 }
 
 /// The run as a whole in one line.
-fn verdict(state: &RunState) -> String {
+pub(super) fn verdict(state: &RunState) -> String {
     let steps = state.steps().count();
     let over = state.steps().filter(|step| step.status.is_over()).count();
     let effects = state.steps().flat_map(|step| &step.effects).filter(|effect| effect.happened()).count();

@@ -36,6 +36,21 @@ pub(crate) fn same_places(text: &str) -> String {
     })
 }
 
+/// The text with nothing in it that a runner of GitHub Actions would take for a command: it looks for `::` at the
+/// beginning of a line, after white space too, and for `##[` anywhere.
+pub(crate) fn inert(text: &str) -> std::borrow::Cow<'_, str> {
+    let begins = |line: &str| line.trim_start().starts_with("::");
+    if !text.contains("##[") && !text.split(['\n', '\r']).any(begins) {
+        return text.into();
+    }
+    let line = |line: &str| match begins(line) {
+        true => line.replacen("::", ": :", 1),
+        false => line.to_owned(),
+    };
+    let lines: Vec<String> = text.split_inclusive(['\n', '\r']).map(line).collect();
+    lines.concat().replace("##[", "# #[").into()
+}
+
 /// Every line with an indent.
 pub(crate) fn indented(text: &str, indent: &str) -> String {
     let lines: Vec<String> = text.trim_end().lines().map(|line| format!("{indent}{line}")).collect();
@@ -124,6 +139,22 @@ mod tests {
             assert_eq!(block(given), expected, "{given:?}");
         }
         assert_eq!(line(" a\n\u{1b}[1m b\t c "), "a b c");
+    }
+
+    #[test]
+    fn nothing_is_a_command_to_a_runner() {
+        let cases = [
+            ("plain a::b", "plain a::b"),
+            ("::error::x", ": :error::x"),
+            ("  \t::error::x\n::b\r::c", "  \t: :error::x\n: :b\r: :c"),
+            ("a ##[add-mask]b", "a # #[add-mask]b"),
+            ("###[x] ##[", "## #[x] # #["),
+            (":::x", ": ::x"),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(inert(given), expected, "{given:?}");
+            assert_eq!(inert(&inert(given)), expected, "{given:?}");
+        }
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! Everything that is printed: data to standard output, everything else to standard error.
 //!
+//! Where a runner of GitHub Actions reads along, no line that is printed can be taken for a command to it (`::error::`,
+//! `##[add-mask]`): titles, questions and messages come from plugins and remotes. Commands that are meant are printed by
+//! [`Ui::tell_runner`] alone.
+//!
 //! A reader that goes away (`castoff log | head`) is no error. Colour only repeats what marks and words say.
 
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use castoff::journal::Status;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
@@ -20,6 +25,8 @@ pub(crate) struct Ui {
     /// Colour on standard error.
     talk: Paint,
     terminal: bool,
+    /// Whether a runner reads standard output, and standard error.
+    runner: [bool; 2],
 }
 
 /// Paints texts, or leaves them as they are.
@@ -76,16 +83,41 @@ impl Paint {
     }
 }
 
+/// Standard error as the program's own diagnostics are written to it, an event at a time.
+pub(crate) struct Diagnostics(pub(crate) Ui);
+
+impl Write for Diagnostics {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.say(String::from_utf8_lossy(bytes).trim_end_matches('\n'));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn put(mut stream: impl Write, text: &str) {
+    let _ = writeln!(stream, "{text}").and_then(|()| stream.flush());
+}
+
+fn is_file(stream: impl AsFd) -> bool {
+    let file = stream.as_fd().try_clone_to_owned().map(std::fs::File::from);
+    file.and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.is_file())
+}
+
 impl Ui {
-    /// Colour as asked for, as the terminals allow, and as `NO_COLOR` says.
-    pub(crate) fn new(color: Color, no_color: bool) -> Self {
+    /// Colour as asked for, as the terminals allow, and as `NO_COLOR` says. `runner`: whether a runner reads along.
+    pub(crate) fn new(color: Color, no_color: bool, runner: bool) -> Self {
         let paint = |terminal: bool| match color {
             Color::Always => Paint(true),
             Color::Never => Paint(false),
             Color::Auto => Paint(terminal && !no_color),
         };
         let terminal = std::io::stderr().is_terminal();
-        Self { data: paint(std::io::stdout().is_terminal()), talk: paint(terminal), terminal }
+        // What goes to a file is not read by the runner, and stays as it is.
+        let runner = [runner && !is_file(std::io::stdout()), runner && !is_file(std::io::stderr())];
+        Self { data: paint(std::io::stdout().is_terminal()), talk: paint(terminal), terminal, runner }
     }
 
     /// Whether a person watches standard error.
@@ -110,22 +142,29 @@ impl Ui {
 
     /// Prints data.
     pub(crate) fn data(&self, text: &str) {
-        let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+        let text = if self.runner[0] { text::inert(text) } else { text.into() };
+        put(std::io::stdout().lock(), &text);
     }
 
     /// Prints a value as one line of JSON.
     pub(crate) fn json(&self, value: &impl serde::Serialize) -> Result<(), CommandError> {
         let line = serde_json::to_string(value)
             .map_err(|error| CommandError::internal(format!("cannot be written as JSON: {error}")))?;
-        self.data(&line);
+        // The same value, spelt so that a runner sees nothing in it.
+        let line = if self.runner[0] { line.replace("##[", "#\\u0023[") } else { line };
+        put(std::io::stdout().lock(), &line);
         Ok(())
     }
 
     /// Prints what is not data.
     pub(crate) fn say(&self, text: &str) {
-        let mut err = std::io::stderr().lock();
-        let _ = writeln!(err, "{text}").and_then(|()| err.flush());
+        let text = if self.runner[1] { text::inert(text) } else { text.into() };
+        put(std::io::stderr().lock(), &text);
+    }
+
+    /// Prints a command to the runner of GitHub Actions, whose parts are escaped already.
+    pub(crate) fn tell_runner(&self, command: &str) {
+        put(std::io::stderr().lock(), command);
     }
 
     /// Prints what to do next: the last line of a command.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::chain::{self, GENESIS, Hash};
-use super::event::{Event, FORMAT, Record};
+use super::event::{Event, FORMAT, Header, Record};
 use super::state::RunState;
 use super::store::{Entry, Journal, JournalError};
 
@@ -201,6 +201,20 @@ impl Export {
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         &self.lines
+    }
+
+    /// What its first event says of the run.
+    #[must_use]
+    pub fn header(&self) -> Option<Header> {
+        #[derive(Deserialize)]
+        struct Body {
+            event: Event,
+        }
+        let body: Body = serde_json::from_str(&self.lines.first()?.record).ok()?;
+        match body.event {
+            Event::RunCreated { header } => Some(*header),
+            _ => None,
+        }
     }
 
     /// The whole text: the statement, then a line an event.

@@ -6,6 +6,7 @@
 //! - [`approval`]: who must agree to a question, and whether an answer counts.
 //! - [`store`]: the file: one writer, durable before `append` returns.
 //! - [`export`]: the same as JSON lines, to be checked without the file.
+//! - [`copy`]: copies that are kept elsewhere, and taken over from there.
 //!
 //! # Which event may follow which
 //!
@@ -39,6 +40,7 @@
 
 pub mod approval;
 pub mod chain;
+pub mod copy;
 pub mod event;
 pub mod export;
 pub mod state;
@@ -46,6 +48,7 @@ pub mod step;
 pub mod store;
 
 pub use approval::{Refusal, Rule, Tally};
+pub use copy::{Mirror, Restored};
 pub use event::{
     Answer, Artefact, Assumption, Condition, Document, EffectResult, Event, FORMAT, Header, Identity, Level,
     PluginIdentity, Question, Record, StepKind, StepNode, Via, Wait, World,

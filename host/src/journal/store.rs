@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::chain::{self, GENESIS, Hash, Row};
+use super::copy::Mirror;
 use super::event::{Event, FORMAT, Header, Level, Record};
 use super::state::{IllegalEvent, RunState};
 
@@ -24,7 +25,7 @@ const APPLICATION: i64 = 0x6361_736a;
 /// Events larger than this are refused: documents belong into artefacts.
 const MAX_BODY: usize = 16 << 20;
 
-const SCHEMA: &str = "
+pub(super) const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS event (
         seq INTEGER PRIMARY KEY CHECK (seq > 0),
         body TEXT NOT NULL,
@@ -94,6 +95,20 @@ pub enum JournalError {
     /// The event is larger than a journal takes: nothing was written.
     #[error("an event of {0} bytes is too large for the journal")]
     TooLarge(usize),
+    /// Two hosts went on with the run, each without the other: see [`Journal::restore`].
+    #[error("the journal {} has parted from the one it is to go on with: event {at} is not the same", path.display())]
+    Parted {
+        /// The journal.
+        path: PathBuf,
+        /// Number of the first event that differs.
+        at: u64,
+    },
+    /// The copy that is kept elsewhere cannot be kept: nothing more is written.
+    #[error("the state cannot be kept: {why}")]
+    Mirror {
+        /// Why.
+        why: String,
+    },
     /// The journal was opened for reading.
     #[error("the journal was opened for reading only")]
     ReadOnly,
@@ -157,6 +172,7 @@ pub struct Journal {
     format: u32,
     inner: Mutex<Inner>,
     hook: Option<Hook>,
+    mirror: Option<Arc<dyn Mirror>>,
 }
 
 struct Inner {
@@ -209,7 +225,7 @@ impl Journal {
         let head = begin(path, &mut connection, &record)?;
         let lease = Some(lease);
         let inner = Inner { connection, lease, state, head, floor: time, behind: false, left: None };
-        Ok(Self { path: path.to_owned(), format: FORMAT, inner: Mutex::new(inner), hook: None })
+        Ok(Self { path: path.to_owned(), format: FORMAT, inner: Mutex::new(inner), hook: None, mirror: None })
     }
 
     /// Opens a journal for continuing its run, after checking all of it.
@@ -249,7 +265,13 @@ impl Journal {
         let state = fold(path, &loaded)?;
         let floor = loaded.records.iter().map(|record| record.time).max().unwrap_or_default();
         let inner = Inner { connection, lease, state, head: loaded.head, floor, behind: false, left: None };
-        Ok(Self { path: path.to_owned(), format: loaded.format, inner: Mutex::new(inner), hook: None })
+        Ok(Self {
+            path: path.to_owned(),
+            format: loaded.format,
+            inner: Mutex::new(inner),
+            hook: None,
+            mirror: None,
+        })
     }
 
     /// Injects a crash: after `n` more durable appends every append returns [`JournalError::Killed`].
@@ -271,6 +293,10 @@ impl Journal {
     pub fn with_hook(mut self, hook: Hook) -> Self {
         self.hook = Some(hook);
         self
+    }
+
+    pub(super) fn set_mirror(&mut self, mirror: Arc<dyn Mirror>) {
+        self.mirror = Some(mirror);
     }
 
     /// Where the journal is.
@@ -305,7 +331,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Illegal`], [`JournalError::TooLarge`], [`JournalError::NoSpace`], [`JournalError::ReadOnly`],
-    /// [`JournalError::Killed`], [`JournalError::Io`]. After an error the event is not in the journal.
+    /// [`JournalError::Killed`], [`JournalError::Io`]. After an error the event is not in the journal, but for one of a
+    /// [`Mirror`].
     pub fn append(&self, event: Event, time: DateTime<Utc>) -> Result<u64> {
         if let Some(remark) = self.clock_remark(time) {
             self.write(remark, time)?;
@@ -315,6 +342,9 @@ impl Journal {
 
     /// As [`Journal::append`], without a word about a clock that is behind.
     pub(crate) fn write(&self, event: Event, time: DateTime<Utc>) -> Result<u64> {
+        if let Some(mirror) = &self.mirror {
+            mirror.ready()?;
+        }
         let mut inner = self.lock();
         if inner.lease.is_none() || event == Event::Unrecognised {
             return Err(JournalError::ReadOnly);
@@ -338,10 +368,11 @@ impl Journal {
         inner.floor = time;
         inner.head = chain::link(&inner.head, row.seq, row.body.as_bytes());
         drop(inner);
+        let kept = self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.keep(&record.event));
         if let Some(hook) = &self.hook {
             hook(record.seq);
         }
-        Ok(record.seq)
+        kept.map(|()| record.seq)
     }
 
     /// All events, oldest first, as they are in the file now.
@@ -426,7 +457,7 @@ fn backwards(now: DateTime<Utc>, last: DateTime<Utc>) -> Event {
 }
 
 /// The exclusive right to write, held until it is dropped or its process dies.
-struct Lease(File);
+pub(super) struct Lease(File);
 
 impl Drop for Lease {
     /// Gives the right back at once. A program that is just being started holds a copy of the open file until it has
@@ -437,7 +468,7 @@ impl Drop for Lease {
     }
 }
 
-fn take_lease(path: &Path) -> Result<Lease> {
+pub(super) fn take_lease(path: &Path) -> Result<Lease> {
     let lock = lock_path(path);
     let mut file = OpenOptions::new()
         .read(true)
@@ -505,7 +536,7 @@ fn read_only(path: &Path) -> Result<Connection> {
 }
 
 /// Marks an empty file as a journal; a file that holds something else is left alone.
-fn set_up(path: &Path, connection: &Connection) -> Result<()> {
+pub(super) fn set_up(path: &Path, connection: &Connection) -> Result<()> {
     let present: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(|e| database(path, &e))?;
@@ -565,7 +596,7 @@ fn seal(path: &Path, previous: &Hash, record: &Record) -> Result<Row> {
     Ok(Row { seq: record.seq, body, hash })
 }
 
-fn write_row(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
+pub(super) fn write_row(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
     let seq = i64::try_from(row.seq).map_err(|_| rusqlite::Error::InvalidQuery)?;
     connection
         .prepare_cached("INSERT INTO event (seq, body, hash) VALUES (?1, ?2, ?3)")?
@@ -596,7 +627,7 @@ fn read_row(connection: &Connection, seq: u64) -> rusqlite::Result<Option<Row>> 
     rows.next().transpose()
 }
 
-fn read_rows(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+pub(super) fn read_rows(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
     connection.prepare("SELECT seq, body, hash FROM event ORDER BY seq")?.query_map([], row_of)?.collect()
 }
 
@@ -670,7 +701,7 @@ fn fold(path: &Path, loaded: &Loaded) -> Result<RunState> {
     })
 }
 
-fn damaged(path: &Path, at: u64, why: impl Into<String>) -> JournalError {
+pub(super) fn damaged(path: &Path, at: u64, why: impl Into<String>) -> JournalError {
     JournalError::Corrupt { path: path.to_owned(), at, why: why.into() }
 }
 
@@ -683,7 +714,7 @@ fn system(path: &Path, error: &std::io::Error) -> JournalError {
     }
 }
 
-fn database(path: &Path, error: &rusqlite::Error) -> JournalError {
+pub(super) fn database(path: &Path, error: &rusqlite::Error) -> JournalError {
     let path = path.to_owned();
     let why = error.to_string();
     match error {

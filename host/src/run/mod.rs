@@ -81,6 +81,7 @@ pub struct Runner {
     parts: RunnerParts,
     hold: Option<Arc<dyn Hold>>,
     looking: bool,
+    alone: bool,
     approval: Approval,
     patience: Option<Patience>,
 }
@@ -92,7 +93,14 @@ impl Runner {
     /// A runner over a journal.
     #[must_use]
     pub fn new(parts: RunnerParts) -> Self {
-        Self { parts, hold: None, looking: false, approval: Approval::default(), patience: None }
+        Self {
+            parts,
+            hold: None,
+            looking: false,
+            alone: false,
+            approval: Approval::default(),
+            patience: None,
+        }
     }
 
     /// Lets `hold` see every effect before it is announced.
@@ -112,6 +120,13 @@ impl Runner {
     #[must_use]
     pub fn only(mut self, steps: &[&str]) -> Self {
         self.parts.only = steps.iter().map(|step| (*step).to_owned()).collect();
+        self
+    }
+
+    /// Only the steps that are named, and nothing that they need: what is not ready does not start.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 
@@ -198,7 +213,16 @@ impl Runner {
     /// # Errors
     /// [`RunError::Journal`].
     pub fn revive(&self, by: &str) -> Result<(), RunError> {
-        for step in self.state().steps() {
+        let all: Vec<String> = self.state().steps().map(|step| step.node.id.clone()).collect();
+        self.revive_only(by, &all)
+    }
+
+    /// The same for some steps.
+    ///
+    /// # Errors
+    /// [`RunError::Journal`].
+    pub fn revive_only(&self, by: &str, steps: &[String]) -> Result<(), RunError> {
+        for step in self.state().steps().filter(|step| steps.contains(&step.node.id)) {
             if matches!(step.status, Status::Failed { retryable: true, .. }) {
                 self.parts.ledger.append(Event::Retried { step: step.node.id.clone(), by: by.into() })?;
             }
@@ -264,6 +288,9 @@ impl Runner {
 
     /// The steps asked for with everything they need.
     fn wanted(&self, state: &RunState) -> BTreeSet<String> {
+        if self.alone {
+            return self.parts.only.iter().cloned().collect();
+        }
         if self.parts.only.is_empty() {
             return state.steps().map(|step| step.node.id.clone()).collect();
         }

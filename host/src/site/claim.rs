@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 
 use super::{Beginning, Prepared, Site, SiteError, Stored, make};
 use crate::journal::{Header, Journal, World};
+use crate::train::members;
 
 impl Site {
     /// Creates a live run, unless an earlier one of the same release has not ended. What makes a release the same:
@@ -37,6 +38,32 @@ impl Site {
             journal
                 .is_ok_and(|journal| journal.with_state(|state| !state.is_finished() && same(state.header())))
         })
+    }
+
+    /// The live runs of a release, or the live trains of these very releases, the newest first, ended or not.
+    ///
+    /// Runs whose journal cannot be read are passed over.
+    #[must_use]
+    pub fn runs_of(&self, wanted: &[Header], train: bool) -> Vec<String> {
+        let same = |a: &Header, b: &Header| {
+            (&a.plugin.name, &a.process, &a.inputs, &a.forge)
+                == (&b.plugin.name, &b.process, &b.inputs, &b.forge)
+        };
+        let fits = |header: &Header| {
+            let members = members(header);
+            let own: Vec<&Header> = match train {
+                true => members.iter().map(|member| &member.header).collect(),
+                false => vec![header],
+            };
+            header.world == World::Live
+                && own.len() == wanted.len()
+                && own.iter().zip(wanted).all(|(own, wanted)| same(own, wanted))
+        };
+        let known = self.runs().into_iter().rev().filter(|run| {
+            let journal = Journal::open_read_only(self.state.join("runs").join(run).join("journal.sqlite"));
+            journal.is_ok_and(|journal| journal.with_state(|state| fits(state.header())))
+        });
+        known.collect()
     }
 
     /// Lets one process at a time look for other runs and create its own.

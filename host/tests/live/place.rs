@@ -67,6 +67,11 @@ impl Place {
 
     /// A machine with a copy of an example.
     pub(crate) fn of(release: &Path) -> Self {
+        Self::with(release, &world_of(release).expect("the example has a world"))
+    }
+
+    /// A machine with a copy of all files beside a release file or train file, and a forge of a world.
+    pub(crate) fn with(release: &Path, world: &Path) -> Self {
         let home = TempDir::new().expect("a temporary folder");
         let folder = release.parent().expect("a file is in a folder");
         for entry in std::fs::read_dir(folder).expect("the example can be read") {
@@ -76,7 +81,6 @@ impl Place {
                 std::fs::copy(&from, home.path().join(name)).expect("the example can be copied");
             }
         }
-        let world = world_of(release).expect("the example has a world");
         let world = std::fs::read_to_string(world).expect("the world can be read");
         let world = World::from_toml(&world).expect("the world is right");
         let clock = Arc::new(SimulatedClock::new(world.now.expect("the world has a beginning")));
@@ -145,8 +149,8 @@ impl Place {
         serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.shown()))
     }
 
-    /// Agrees to every open question, as a person who read it. Each command is killed after as many events as `crash`
-    /// says: what it wrote counts all the same.
+    /// Agrees to every open question, as a person who read it; `run` may be TRAIN/RELEASE. Each command is killed after as
+    /// many events as `crash` says: what it wrote counts all the same.
     pub(crate) fn approve_all(&self, run: &str, crash: impl Fn() -> Option<u64>) {
         let status = self.status(run);
         let steps = status["state"]["steps"].as_object().expect("steps by name").clone();

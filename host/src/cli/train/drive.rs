@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use castoff::capability::github::Junction;
 use castoff::clock::Clock;
 use castoff::engine::Plugin;
 use castoff::gate::Capabilities;
-use castoff::journal::{Event, Header, Journal, Verdict};
+use castoff::journal::{Header, Journal, Verdict};
 use castoff::policy::Policy;
 use castoff::run::channel;
 use castoff::run::{Ledger, Patience, Runner, Stop};
@@ -20,9 +19,10 @@ use castoff::webhook::Webhooks;
 use chrono::{DateTime, Utc};
 
 use super::standing;
-use crate::cli::approve::ask;
 use crate::cli::args::{DrivingArgs, ResumeArgs};
-use crate::cli::drive::{Parts, engine_limits, hear, reopen, waited_pages};
+use crate::cli::drive::{
+    Confirming, Parts, counted, engine_limits, hear, pause, reopen, sum_up, waited_pages,
+};
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::instance::Instance;
@@ -113,31 +113,8 @@ impl<'a> TrainDrive<'a> {
                 screen.close();
                 return Ok(self.end(&screen, &world, &standing, next));
             }
-            look = self.pause(next, listens).await;
+            look = pause(self.webhooks.as_ref(), next, listens).await;
             journal = reopen(self.stored).await?;
-        }
-    }
-
-    /// Waits until it is worth looking again; whether somebody woke it.
-    async fn pause(&self, next: Option<DateTime<Utc>>, listens: u32) -> bool {
-        let answer = (listens > 0).then(|| SystemClock.now() + channel::interval(listens));
-        let span = [next, answer].into_iter().flatten().min();
-        let span = span.map(|at| (at - SystemClock.now()).to_std().unwrap_or_default());
-        let sleep = async {
-            match span {
-                Some(span) => tokio::time::sleep(span.max(Duration::from_secs(1))).await,
-                None => std::future::pending().await,
-            }
-        };
-        match &self.webhooks {
-            None => {
-                sleep.await;
-                false
-            }
-            Some(webhooks) => tokio::select! {
-                () = webhooks.delivered() => true,
-                () = sleep => false,
-            },
         }
     }
 
@@ -174,35 +151,10 @@ impl<'a> TrainDrive<'a> {
         let given: Vec<(&str, &str)> = given.collect::<Result<_, _>>()?;
         let mut moved = false;
         for (name, runner) in runners {
-            let state = runner.state();
-            let steps: Vec<_> = state.to_confirm().map(|step| step.node.clone()).collect();
-            if steps.is_empty() {
-                continue;
-            }
-            let version = state.header().version();
-            for step in &steps {
-                self.app.ui.say(&format!("{name}/{} cannot be undone: {}", step.id, line(&step.title)));
-            }
-            let typed = match given.iter().find(|(member, _)| member == name) {
-                Some((_, typed)) => (*typed).to_owned(),
-                None if self.app.ui.is_interactive() && !self.args.json => {
-                    ask(&format!("type {} to go on, nothing to stop {name} here", line(version)))?
-                }
-                None => continue,
-            };
-            if typed.is_empty() {
-                continue;
-            }
-            if typed != version {
-                return Err(CommandError::usage(format!("{} is not what {name} releases", line(&typed)))
-                    .hint(format!("it is {}", line(version))));
-            }
-            let by = self.by.clone().unwrap_or_else(|| person(None, &state));
-            for step in steps {
-                let event = Event::Confirmed { step: step.id, typed: typed.clone(), by: by.clone() };
-                runner.ledger().append(event)?;
-                moved = true;
-            }
+            let by = self.by.clone().unwrap_or_else(|| person(None, &runner.state()));
+            let asking = Confirming { app: self.app, args: self.args, member: Some(name), by: &by };
+            let typed = given.iter().find(|(member, _)| member == name).map(|(_, typed)| *typed);
+            moved |= asking.confirm(runner, typed)?;
         }
         Ok(moved)
     }
@@ -270,19 +222,7 @@ impl Yard for LiveYard<'_> {
 
 /// The line that sums a driven train up.
 pub(super) fn summary(app: &App, screen: &Screen, standing: &Standing, requests: u64) {
-    let counts = screen.counts();
-    let over = standing.state.steps().filter(|step| step.status.is_over()).count();
-    let mut said = format!(
-        "{over} of {} releases out, {} effects performed, {requests} requests",
-        standing.members.len(),
-        counts.performed
-    );
-    if counts.adopted > 0 {
-        said += &format!(", {} effects found done already", counts.adopted);
-    }
-    said += &format!(", {}", time::elapsed(screen.began().elapsed()));
-    app.ui.say("");
-    app.ui.say(&app.ui.talk_paint().bold(&said));
+    sum_up(&app.ui, screen, &counted(&standing.state, "releases out"), requests);
 }
 
 /// `castoff resume` of a train.

@@ -1,6 +1,6 @@
 //! `castoff run` and `castoff rehearse` of a train file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use castoff::clock::Clock;
@@ -19,7 +19,7 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::forge::read_world;
 use crate::cli::instance::Instance;
-use crate::cli::rehearse::{forge_folder, git_folder, rehearser};
+use crate::cli::rehearse::{clear, forge_folder, git_folder, rehearser, world_path};
 use crate::cli::run::{Start, announce, identity, need_token, refuse, warn};
 use crate::cli::time::SystemClock;
 use crate::cli::watch::{Part, Screen};
@@ -96,7 +96,8 @@ pub(in crate::cli) async fn rehearse(app: &App, args: RehearseArgs) -> Done {
     one_release_only(!args.only.is_empty(), "--only names steps of one release")?;
     let site = app.site()?;
     let train = site.prepare_train(&args.file, args.policy.as_deref()).await?;
-    let world = read_world(&world_path(&train, &args)?)?;
+    let named = (train.file.rehearsal.world.as_ref(), train.folder.as_path());
+    let world = read_world(&world_path(&args, named, "train")?)?;
     let pinned = world.now.unwrap_or_else(|| SystemClock.now());
     let mut begins = Vec::new();
     for member in &train.members {
@@ -107,12 +108,7 @@ pub(in crate::cli) async fn rehearse(app: &App, args: RehearseArgs) -> Done {
     let (stored, journal) = site.create_train(&train, &leaving, |_, _| Ok::<(), SiteError>(()))?;
     announce(app, &format!("rehearsal: {}", train.file.title()), &journal, args.json)?;
     let played = play(app, &args, &stored, world, app.armed(journal, 1)).await;
-    if !args.keep {
-        for folder in [forge_folder(&stored), git_folder(&stored)] {
-            // What is left behind only takes room.
-            let _ = std::fs::remove_dir_all(folder);
-        }
-    }
+    clear(&args, &stored);
     played?;
     let standing = standing(&site, stored.journal_read_only()?.state()?);
     let exit = super::exit(&standing);
@@ -190,14 +186,4 @@ fn leaving(train: &PreparedTrain, members: Vec<Beginning>) -> Leaving {
     let moment = SystemClock.now();
     let salt = format!("{} train {}", std::process::id(), moment.to_rfc3339());
     Leaving { run: run_name(&train.file.title(), moment, salt.as_bytes()), members }
-}
-
-/// The world that the arguments name, otherwise the one that the train file names.
-fn world_path(train: &PreparedTrain, args: &RehearseArgs) -> Result<PathBuf, CommandError> {
-    let named = train.file.rehearsal.world.as_ref().map(|world| train.folder.join(world));
-    args.world.clone().or(named).ok_or_else(|| {
-        CommandError::usage("a rehearsal needs a world, and the train file names none")
-            .hint("give one with --world FILE, or in the train file:")
-            .hint("[rehearsal]\nworld = \"world.toml\"")
-    })
 }

@@ -24,7 +24,7 @@ use super::{App, Done, next, person, plan, text};
 
 pub(super) use drive::resume;
 pub(super) use leave::{rehearse, run};
-pub(super) use screen::status;
+pub(super) use screen::{status, sum};
 
 /// Whether a file tells a train; a file that cannot be read tells nothing.
 pub(super) fn is_file(path: &Path) -> bool {
@@ -32,7 +32,7 @@ pub(super) fn is_file(path: &Path) -> bool {
 }
 
 /// Where a train stands, from what its members say.
-fn standing(site: &Site, state: RunState) -> Standing {
+pub(super) fn standing(site: &Site, state: RunState) -> Standing {
     let members = train::members(state.header());
     let run = |member: &Member| {
         let journal = site.member(member)?.journal_read_only().ok()?;
@@ -43,7 +43,7 @@ fn standing(site: &Site, state: RunState) -> Standing {
 }
 
 /// How a command that drove a train to where it stands ends: as the member that needs somebody most.
-fn exit(standing: &Standing) -> Exit {
+pub(super) fn exit(standing: &Standing) -> Exit {
     match standing.verdict() {
         Verdict::Finished => Exit::Done,
         Verdict::Aborted => Exit::Failed,
@@ -57,7 +57,7 @@ fn exit(standing: &Standing) -> Exit {
 }
 
 /// The command that brings a train on, or shows how it ended.
-fn next_command(standing: &Standing) -> String {
+pub(super) fn next_command(standing: &Standing) -> String {
     let own = standing.state.header();
     let name = &own.run;
     let over = own.world == castoff::journal::World::Rehearsal;

@@ -1,6 +1,6 @@
 //! `castoff status` of a train: one screen, a line a release, and under it whose move it is.
 
-use castoff::journal::{RunState, Status, Verdict, World};
+use castoff::journal::{RunState, Status, Verdict};
 use castoff::train::{Member, Standing};
 use serde_json::json;
 
@@ -54,11 +54,7 @@ fn as_json(standing: &Standing) -> serde_json::Value {
 
 fn screen(paint: Paint, standing: &Standing, timing: impl Fn(&Member) -> Timing) -> String {
     let header = standing.state.header();
-    let world = match (header.world, &header.forge) {
-        (World::Live, None) => "in the world".to_owned(),
-        (World::Live, Some(forge)) => format!("at {}", text::line(forge)),
-        (World::Rehearsal, _) => "rehearsal".to_owned(),
-    };
+    let world = status::place(header);
     let mut out = vec![
         format!("{}  {}", paint.bold(&text::line(&header.title)), paint.dim(&header.run)),
         format!(
@@ -158,7 +154,7 @@ fn details(standing: &Standing, member: &Member, timing: impl Fn() -> Timing) ->
 }
 
 /// The train as a whole in one line.
-fn sum(standing: &Standing) -> String {
+pub(in crate::cli) fn sum(standing: &Standing) -> String {
     let over = standing.state.steps().filter(|step| step.status.is_over()).count();
     let runs = standing.runs.values();
     let effects = runs.flat_map(RunState::steps).flat_map(|step| &step.effects);
