@@ -103,11 +103,17 @@ fn ready(state: &RunState, step: &StepState) -> Result<(), CommandError> {
         }
         _ => {}
     }
-    let open = step.node.needs.iter().filter_map(|need| state.step(need));
-    let Some(need) = open.into_iter().find(|need| !need.status.is_over()) else { return Ok(()) };
-    let (word, exit) = (word(need), of_step(need));
-    Err(CommandError::new(exit, format!("{id} is not ready: {} {word}", need.node.id))
-        .hint(format!("castoff status {run} shows whose move it is")))
+    let Some(need) = blocker(state, step) else { return Ok(()) };
+    let said = format!("{id} is not ready: {} {}", need.node.id, word(need));
+    Err(CommandError::new(of_step(need), said).hint(format!("castoff status {run} shows whose move it is")))
+}
+
+/// The step that has to go on before this one can: of those it needs, and those that they need.
+fn blocker<'a>(state: &'a RunState, step: &StepState) -> Option<&'a StepState> {
+    let mut needs = step.node.needs.iter().filter_map(|need| state.step(need));
+    let open = needs.find(|need| !need.status.is_over())?;
+    // A graph has no circles: a step needs only what comes before it.
+    Some(blocker(state, open).unwrap_or(open))
 }
 
 fn word(step: &StepState) -> &'static str {

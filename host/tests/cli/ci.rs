@@ -25,12 +25,12 @@ fn a_step_that_does_not_start() {
     castoff explain asks
     "#);
     check!(place.castoff(&["step", "demo-1", "image"]), @r#"
-    exit 10
+    exit 11
     --- stderr
-    error[waiting]: image is not ready: tag has not begun
+    error[asks]: image is not ready: approve-notes asks a person
 
     hint: castoff status demo-1 shows whose move it is
-    castoff explain waiting
+    castoff explain asks
     "#);
     check!(place.castoff(&["step", "demo-1", "nonsense"]), @r#"
     exit 2
@@ -65,7 +65,6 @@ fn a_step_that_stopped() {
     exit 1
     --- stderr
     error[failed]: the run has ended
-
     castoff explain failed
     "#);
 }
@@ -97,11 +96,76 @@ fn what_a_runner_reads() {
     let mut settings = settings();
     settings.add_filter(r"[0-9a-f]{64}", "[HEAD]");
     settings.add_filter(r"<code>[0-9a-f]{12}</code>", "<code>[HEAD]</code>");
-    settings.bind(|| assert_snapshot!(shown, @""));
-    settings.bind(|| assert_snapshot!(summary, @""));
-    settings.bind(|| assert_snapshot!(output, @""));
+    settings.bind(|| assert_snapshot!(shown, @r#"
+    exit 21
+    --- stderr
+    ::error title=tag failed (conflict)::failed (conflict): a | b </pre>%0A: :error::x%0A  : :add-mask::y%0A# #[set-env name=z]1%0Acastoff retry demo-1 tag, or castoff explain conflict
+    ::error title=castoff%3A conflict::tag failed (conflict): a | b </pre> ::error::x ::add-mask::y # #[set-env name=z]1%0Acastoff retry demo-1 tag
+    error[conflict]: tag failed (conflict): a | b </pre> ::error::x ::add-mask::y # #[set-env name=z]1
+
+    hint: castoff retry demo-1 tag
+    castoff explain conflict
+    "#));
+    settings.bind(|| {
+        assert_snapshot!(summary, @r#"
+    ## livenessprobe v2&#46;17&#46;0
+
+    **2 of 4 steps done, 0 effects in the world&#58; stopped&#58; a step failed** (exit code 21, conflict)
+
+    Run <code>demo-1</code>, 10 events, head <code>[HEAD]</code>
+
+    | | step | | took |
+    |---|---|---|---|
+    | ✓ | notes | Draft the notes | 1.0 s |
+    | ✓ | approve-notes | Agree to the notes | 1.0 s |
+    | ✗ | tag | Tag v2&#46;17&#46;0 |  |
+    | · | image | Wait for the image |  |
+
+    ### tag
+
+    <pre>
+    failed (conflict): a | b &lt;/pre&gt;
+    ::error::x
+      ::add-mask::y
+    ##[set-env name=z]1
+    castoff retry demo-1 tag, or castoff explain conflict
+    </pre>
+
+    Next: <code>castoff retry demo-1 tag</code>
+    "#)
+    });
+    settings.bind(|| {
+        assert_snapshot!(output, @r#"
+    exit=21
+    word=conflict
+    state=failed
+    run=demo-1
+    waiting-on=
+    next=castoff retry demo-1 tag
+    plan=
+    events=10
+    head=[HEAD]
+    "#)
+    });
     let report = std::fs::read_to_string(place.home.path().join("junit.xml")).expect("a report");
-    settings.bind(|| assert_snapshot!(report, @""));
+    settings.bind(|| assert_snapshot!(report, @r#"
+    <?xml version="1.0" encoding="UTF-8"?>
+    <testsuites name="livenessprobe v2.17.0" tests="4" skipped="1" failures="1" errors="0">
+        <testsuite name="demo-1" tests="4" skipped="1" errors="0" failures="1" timestamp="2024-10-04T00:00:00.000+00:00">
+            <testcase name="notes" classname="demo-1" timestamp="2024-10-04T00:00:02.000+00:00" time="1.000"/>
+            <testcase name="approve-notes" classname="demo-1" timestamp="2024-10-04T00:00:07.000+00:00" time="1.000"/>
+            <testcase name="tag" classname="demo-1" timestamp="2024-10-04T00:00:09.000+00:00" time="1.000">
+                <failure message="a | b &lt;/pre&gt; ::error::x ::add-mask::y ##[set-env name=z]1" type="conflict">a | b &lt;/pre&gt;
+    ::error::x
+      ::add-mask::y
+    ##[set-env name=z]1</failure>
+            </testcase>
+            <testcase name="image" classname="demo-1">
+                <skipped message="not begun"/>
+            </testcase>
+        </testsuite>
+    </testsuites>
+    "#));
 
     // Whatever is asked for: nothing that came from a plugin begins a command.
     for args in [&["log", "demo-1"] as &[_], &["log", "demo-1", "--json"], &["status", "demo-1"]] {
@@ -142,7 +206,6 @@ fn states_that_are_refused() {
     exit 31
     --- stderr
     error[damaged]: cut: this is no whole state of a run: it is cut off: its last line is no seal
-
     castoff explain damaged
     "#);
     let held = Shelf::file(&place.home.path().join("state")).expect("nobody holds it");
@@ -150,7 +213,6 @@ fn states_that_are_refused() {
     exit 30
     --- stderr
     error[held]: state is in use by another process
-
     castoff explain held
     "#);
     drop(held);

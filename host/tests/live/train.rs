@@ -7,7 +7,7 @@ use castoff::parcel::{Shelf, unpack};
 use chrono::TimeDelta;
 use serde_json::Value;
 
-use super::place::{Ended, MOST, Place, named};
+use super::place::{MOST, Place, named};
 
 /// Two releases; the second begins when the first one is out.
 const TRAIN: &str = r#"
@@ -132,7 +132,6 @@ fn kept(place: &Place, train: &str, job: &[&str]) {
         let [there, here] = [there, here].map(|journal| journal.and_then(|journal| journal.verify()));
         assert_eq!(there.expect("a whole journal"), here.expect("a whole journal"), "{run}");
     }
-    let elsewhere = [&["--state", "elsewhere", "status", train, "--exit-code"] as &[_]].concat();
-    let status: Ended = place.castoff(&elsewhere);
+    let status = place.castoff(&["--state", "elsewhere", "status", train, "--exit-code"]);
     assert_eq!(status.code, Some(0), "{}", status.shown());
 }

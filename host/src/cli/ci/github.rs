@@ -220,7 +220,12 @@ impl Annotation {
             properties.push(format!("line={line}"));
         }
         properties.push(format!("title={}", property(&self.title)));
-        format!("::{} {}::{}", self.level, properties.join(","), data(&text::block(&self.message)))
+        format!(
+            "::{} {}::{}",
+            self.level,
+            properties.join(","),
+            data(&text::inert(&text::block(&self.message)))
+        )
     }
 }
 
@@ -229,7 +234,7 @@ fn data(text: &str) -> String {
 }
 
 fn property(text: &str) -> String {
-    data(&text::line(text)).replace(':', "%3A").replace(',', "%2C")
+    data(&text::inert(&text::line(text))).replace(':', "%3A").replace(',', "%2C")
 }
 
 #[cfg(test)]
@@ -250,7 +255,7 @@ mod tests {
         assert_eq!(
             command,
             "::error file=a%2Cline=9%3A%3Ab %3A%3Ac,line=3,title=x%3A%3Ay%2C 100%25 %3A%3Aerror%3A%3Az::\
-             one%0A::set-output name=x::y%0A100%250A ##[error]"
+             one%0A: :set-output name=x::y%0A100%250A # #[error]"
         );
     }
 
