@@ -19,9 +19,9 @@
 //! state folder has a later journal of the run, that one counts.
 //!
 //! - here: the text of a parcel.
-//! - [`pack`]: from a state folder and back.
-//! - [`shelf`]: where parcels are kept: one file, or a folder that is a bucket.
-//! - [`keeper`]: keeps one up to date while a run goes on.
+//! - `pack`: from a state folder and back.
+//! - `shelf`: where parcels are kept: one file, or a folder that is a bucket.
+//! - `keeper`: keeps one up to date while a run goes on.
 
 mod keeper;
 mod pack;

@@ -401,6 +401,31 @@ fn ci_jobs_that_die_and_a_state_that_is_lost() {
 }
 
 #[test]
+fn ci_one_step_and_nothing_else() {
+    let place = Place::new();
+    let (run, begun) = place.begin(&["--only", "preflight"]);
+    assert_eq!((begun.code, place.over(&run)), (Some(10), 1), "{}", begun.shown());
+    let step = |step: &str| place.castoff(&["step", &run, step, "--state-bucket", "bucket"]);
+    let early = step("scope");
+    assert_eq!(early.code, Some(10), "{}", early.shown());
+    assert!(early.err.contains("scope is not ready: triage has not begun"), "{}", early.shown());
+    // What is asked for, exit code, how many steps are over then.
+    for (id, code, over) in [("triage", 0, 2), ("triage", 0, 2), ("scope", 11, 2), ("scope", 11, 2)] {
+        let ended = step(id);
+        assert_eq!((ended.code, place.over(&run)), (Some(code), over), "{id}: {}", ended.shown());
+    }
+    place.approve_all(&run, || None);
+    let answered = step("scope");
+    assert_eq!((answered.code, place.over(&run)), (Some(0), 3), "{}", answered.shown());
+    let begun = place.log(&run).into_iter().filter_map(|record| match record.event {
+        Event::Started { step, .. } => Some(step),
+        _ => None,
+    });
+    let begun: std::collections::BTreeSet<String> = begun.collect();
+    assert_eq!(begun.into_iter().collect::<Vec<_>>(), ["preflight", "scope", "triage"]);
+}
+
+#[test]
 fn ci_the_scripts_of_other_forges() {
     let gitlab = example("examples/gitlab-ci.yml");
     let container = |file: &str| example(file)["periodics"][0]["spec"]["containers"][0].clone();
