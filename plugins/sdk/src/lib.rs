@@ -25,7 +25,7 @@
 //! ```
 //! use castoff_sdk::git::Change;
 //! use castoff_sdk::host::{Forge, Git, Host, Repository, Wit};
-//! use castoff_sdk::inputs::Inputs;
+//! use castoff_sdk::inputs::{Inputs, json};
 //! use castoff_sdk::process::{Context, Description, Graph, Outcome, Process, Profile, StepKind};
 //! use castoff_sdk::proposal::{Merged, Proposal, Proposed};
 //! use castoff_sdk::step::{self, approval, done, invalid, step};
@@ -90,7 +90,7 @@
 //!         "propose" => propose(host, &inputs),
 //!         "merged" => context.needed_output::<Proposed>("propose")?.merged(host),
 //!         "approve" => match context.approved("tag")? {
-//!             Some(_) => done(&()),
+//!             Some(answer) => done(&json!({ "by": answer.by })),
 //!             None => Ok(approval("tag", format!("Tag {}? A tag is never moved.", inputs.version), None)),
 //!         },
 //!         "tag" => tag(host, &inputs, &context.needed_output("merged")?),
@@ -121,7 +121,7 @@
 //!         None => repository.head(None)?.1.id,
 //!     };
 //!     repository.ensure_tag(&inputs.version.to_string(), &commit, None)?;
-//!     done(&commit)
+//!     done(&json!({ "commit": commit }))
 //! }
 //!
 //! # const _: &str = stringify! {
@@ -132,7 +132,7 @@
 //! use castoff_sdk::host::fake::{World, context, restarts};
 //!
 //! # fn main() -> Result<(), Error> {
-//! let inputs = serde_json::json!({ "repository": "o/r", "version": "v1.2.3" });
+//! let inputs = json!({ "repository": "o/r", "version": "v1.2.3" });
 //! let seed = || {
 //!     let world = World::new();
 //!     world.commit("o/r", "main", "Begin", &[("chart.yaml", "name: app # ours\nversion: v1.2.2\n")]);

@@ -5,15 +5,16 @@
 //!
 //! ```
 //! use castoff_sdk::host::fake::World;
+//! use castoff_sdk::inputs::json;
 //! use castoff_sdk::process::Outcome;
 //! use castoff_sdk::{probe, step};
 //!
 //! let world = World::new();
 //! world.server("https://r.io/");
-//! let step = || probe::image(&world, "r.io/app:v1")?.or_wait(|image| step::done(&image.digest));
+//! let step = || probe::image(&world, "r.io/app:v1")?.or_wait(|image| step::done(&json!({ "digest": image.digest })));
 //! assert!(matches!(step()?, Outcome::Waiting(_)));
 //! world.image("r.io/app:v1", "sha256:00");
-//! assert_eq!(step()?, Outcome::Done("\"sha256:00\"".to_owned()));
+//! assert_eq!(step()?, Outcome::Done(r#"{"digest":"sha256:00"}"#.to_owned()));
 //! # Ok::<(), castoff_sdk::Error>(())
 //! ```
 

@@ -124,7 +124,7 @@ impl Step {
     }
 }
 
-/// The step is done and leaves this.
+/// The step is done and leaves this, which has to become a JSON object: a struct, or `json!({ … })`.
 ///
 /// # Errors
 /// `invalid` when the output is no JSON, a fault of the plugin.
