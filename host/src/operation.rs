@@ -115,7 +115,7 @@ impl std::fmt::Display for Need {
                 write!(f, "command.env {program} {name}=")?;
                 match value {
                     VariableValue::Text(text) if text.is_empty() => Ok(()),
-                    VariableValue::Text(text) => f.write_str(&spelt(text)),
+                    VariableValue::Text(text) => f.write_str(&spelt_text(text)),
                     VariableValue::Secret(secret) => write!(f, "secret:{secret}"),
                     VariableValue::Scratch(path) => write!(f, "scratch:{path}"),
                 }
@@ -147,6 +147,15 @@ fn spelt(argument: &str) -> String {
         }
     }
     word
+}
+
+/// A text as the value of a variable: one that only looks like a secret or a place does not name one.
+fn spelt_text(text: &str) -> String {
+    let word = spelt(text);
+    match word.split_once(':') {
+        Some((kind @ ("secret" | "scratch"), rest)) => format!("{kind}*{}", rest.trim_start_matches('*')),
+        _ => word,
+    }
 }
 
 impl GitHubArea {

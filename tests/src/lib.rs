@@ -2,6 +2,7 @@
 //! embedded forge.
 
 pub mod example;
+pub mod fuzz;
 pub mod graphql;
 pub mod matrix;
 pub mod openapi;

@@ -190,7 +190,7 @@ impl Sandbox {
             return Check::new(
                 "sandbox",
                 Mark::Good,
-                "the kernel has Landlock and namespaces: programs can be confined",
+                "the kernel has Landlock, namespaces and seccomp: programs can be confined",
             );
         }
         let missing: Vec<String> =

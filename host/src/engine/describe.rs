@@ -253,5 +253,8 @@ pub(super) fn reported(from: WitError) -> ReportedError {
         WitError::Invalid(what) => ("invalid", what),
         WitError::Cancelled(what) => ("cancelled", what),
     };
-    ReportedError { kind: kind.into(), message }
+    ReportedError { kind: kind.into(), message: crate::gate::printable(&message, MESSAGE) }
 }
+
+/// Longest message of an error that is kept, in bytes.
+const MESSAGE: usize = 64 << 10;

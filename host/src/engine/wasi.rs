@@ -80,12 +80,7 @@ impl Output {
     /// The text captured so far, without control characters.
     pub(super) fn text(&self) -> String {
         let bytes = self.bytes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes)
-            .chars()
-            .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
-            .collect::<String>()
-            .trim_end()
-            .to_owned()
+        crate::gate::printable(&String::from_utf8_lossy(&bytes), usize::MAX).trim_end().to_owned()
     }
 
     fn take(&self, more: &[u8]) {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::reply::glob;
 use super::server::Core;
 use super::world::{CommandRule, MailRule};
-use crate::capability::command::{Command, Finished, Programs, Reach, VariableValue};
+use crate::capability::command::{Command, Finished, Programs, Reach};
 use crate::capability::mail::{Composed, Mail, Sender};
 use crate::capability::{CapabilityError, Outcome, Result, Secret};
 
@@ -68,15 +68,7 @@ impl Programs for ScriptedPrograms {
         secrets: &BTreeMap<String, Secret>,
     ) -> Result<Finished> {
         command.check()?;
-        let named = command.variables.iter().filter_map(|(_, value)| match value {
-            VariableValue::Secret(name) => Some(name),
-            _ => None,
-        });
-        if let Some(name) = named.into_iter().find(|name| !secrets.contains_key(*name)) {
-            return Err(CapabilityError::invalid(format!(
-                "the policy does not say where the secret {name} comes from"
-            )));
-        }
+        command.secrets(secrets)?;
         let rule = self.answer(command, reach)?;
         if rule.run {
             return self.real.run(command, reach, scratch, secrets).await;

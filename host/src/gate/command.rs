@@ -33,7 +33,7 @@ impl Gate {
     pub async fn send_program(&self, key: &str, command: &Command) -> CallResult<Finished> {
         command.check()?;
         let operation = described(Reach::World, Some(key), command);
-        self.once_of_key(&operation, Finished::assumed(), || self.start(command, Reach::World)).await
+        self.once(&operation, Finished::assumed(), || self.start(command, Reach::World)).await
     }
 
     async fn start(&self, command: &Command, reach: Reach) -> Result<Finished, CapabilityError> {

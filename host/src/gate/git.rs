@@ -33,7 +33,25 @@ pub struct WantedRef {
     pub annotation: Option<String>,
 }
 
+/// Most globs that a handle carries. They are memory of the host: a handle that was narrowed to more of them matches
+/// nothing any more.
+const GLOBS: usize = 1000;
+
 impl Repository {
+    /// The same authority, held to refs that match one of the globs, too. What is no glob matches nothing.
+    #[must_use]
+    pub fn narrow(&self, globs: &[String]) -> Self {
+        let carried: usize = self.narrowed.iter().map(|globs| globs.len().max(1)).sum();
+        let narrowed = match carried.saturating_add(globs.len().max(1)) {
+            ..=GLOBS => {
+                let globs = globs.iter().filter_map(|glob| RefPattern::parse(glob).ok()).collect();
+                self.narrowed.iter().cloned().chain([globs]).collect()
+            }
+            _ => vec![Vec::new()],
+        };
+        Self { slug: self.slug.clone(), narrowed }
+    }
+
     fn holds(&self, reference: &str) -> Result<(), CapabilityError> {
         let inside = self.narrowed.iter().all(|globs| globs.iter().any(|glob| glob.matches(reference)));
         if inside {

@@ -10,7 +10,7 @@ use crate::capability::github::{
     Check, Issue, IssueSpec, MergeMethod, Permission, Protection, PullFilter, PullRequest, PullSpec, Release,
     ReleaseSpec,
 };
-use crate::capability::{CapabilityError, Probe, Slug};
+use crate::capability::{CapabilityError, Outcome, Probe, Slug};
 use crate::evidence::marker;
 use crate::operation::{GitHubArea, Need, Operation};
 
@@ -357,6 +357,7 @@ impl Gate {
             json!({ "repository": slug.to_string(), "key": key, "event": event, "payload": payload }),
         );
         let github = &self.parts.world.github;
-        self.once(&operation, (), || github.dispatch(slug, event, &payload)).await
+        let perform = || self.timed(Outcome::Unknown, github.dispatch(slug, event, &payload));
+        self.once(&operation, (), perform).await
     }
 }

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{CallResult, Gate, Recorded};
 use crate::capability::http::{HeaderValue, Mark, Request, Response};
-use crate::capability::{CapabilityError, Probe};
+use crate::capability::{CapabilityError, Outcome, Probe};
 use crate::operation::{Need, Operation};
 use crate::policy::{Decision, decide};
 
@@ -23,11 +23,13 @@ impl Gate {
             ))
             .into());
         }
+        bounded(request)?;
         let operation = described("fetch", None, request);
         self.read(&operation, self.wire(request)).await
     }
 
-    /// Sends a request that may change something, once for its key.
+    /// Sends a request that may change something, once for its key: a step that starts again may word it differently, it
+    /// is sent once all the same.
     ///
     /// # Errors
     /// Denied, unsettled, invalid, or what the back end says.
@@ -37,6 +39,7 @@ impl Gate {
                 CapabilityError::invalid(format!("{} changes nothing; use fetch", request.method)).into()
             );
         }
+        bounded(request)?;
         let operation = described("send", Some(key), request);
         // Declared done by a person: there is no response to hand on, so an empty one that says why.
         let assumed = Response {
@@ -44,7 +47,7 @@ impl Gate {
             headers: vec![("castoff-assumed".into(), "done".into())],
             body: Vec::new(),
         };
-        self.once(&operation, assumed, || self.wire(request)).await
+        self.once(&operation, assumed, || self.timed(Outcome::Unknown, self.wire(request))).await
     }
 
     /// Makes sure that the effect of a request is there, once for its key.
@@ -65,6 +68,8 @@ impl Gate {
                 CapabilityError::invalid(format!("{:?} is too short to be a marker", mark.marker)).into()
             );
         }
+        bounded(request)?;
+        bounded(&mark.request)?;
         let mut operation = described("ensure", Some(key), request);
         operation.needs.extend(described("fetch", None, &mark.request).needs);
         if let Some(request) = operation.request.as_object_mut() {
@@ -72,14 +77,15 @@ impl Gate {
         }
         // A list of builds or messages may lag behind: what the journal has an answer to is not looked for again.
         self.allow(&operation)?;
-        if let Recorded::Done(value) = self.parts.recorder.recorded(&self.parts.step, &operation) {
+        let before = self.known_by_key(&operation)?;
+        if let Recorded::Done(value) = before {
             let read = serde_json::from_value(value);
             return read
                 .map_err(|error| self.fatally(format!("the journal holds another kind of result: {error}")));
         }
         let look = || async { found(self.wire(&mark.request).await?, &mark.marker) };
         let perform = || async { accepted(self.wire(request).await?, mark.refusal.as_deref()) };
-        self.ensure(&operation, look, perform).await
+        self.ensure_after(before, &operation, look, perform).await
     }
 
     async fn wire(&self, request: &Request) -> Result<Response, CapabilityError> {
@@ -93,6 +99,33 @@ impl Gate {
             }
         };
         self.parts.world.http.send(request, &self.parts.world.secrets, &decide_hop).await
+    }
+}
+
+/// The longest address that is sent, in bytes: what servers accept, and what a journal can hold.
+const ADDRESS: usize = 8 << 10;
+
+/// Most bytes of all headers together.
+const HEADERS: usize = 64 << 10;
+
+/// Refuses what no server would take, before it is written down anywhere.
+fn bounded(request: &Request) -> Result<(), CapabilityError> {
+    let of = |(name, value): &(String, HeaderValue)| {
+        name.len()
+            + match value {
+                HeaderValue::Text(text) => text.len(),
+                HeaderValue::Secret { before, name, after } => before.len() + name.len() + after.len(),
+            }
+    };
+    let sizes = [
+        ("address", request.url.as_str().len(), ADDRESS),
+        ("headers", request.headers.iter().map(of).sum(), HEADERS),
+    ];
+    match sizes.into_iter().find(|(_, size, most)| size > most) {
+        Some((what, size, most)) => {
+            Err(CapabilityError::invalid(format!("{what} of {size} bytes: at most {most} are sent")))
+        }
+        None => Ok(()),
     }
 }
 
@@ -186,7 +219,6 @@ fn described(function: &str, key: Option<&str>, request: &Request) -> Operation 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capability::Outcome;
 
     fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -62,7 +62,11 @@ pub(super) struct Used {
     log: AtomicU64,
     /// Whether it was said that it says too much.
     silenced: AtomicBool,
+    denials: AtomicU64,
 }
+
+/// Denials of one attempt of a step that are written down: more of them tell nobody more.
+const DENIALS: u64 = 1000;
 
 impl Gate {
     /// Counts a call of the guest.
@@ -94,6 +98,17 @@ impl Gate {
             self.parts.watcher.progress(&self.parts.step, done, total, &printable(what, MAX_REMARK));
         }
         Ok(())
+    }
+
+    /// Whether a denial is still written down; the first one that is not is remarked on.
+    pub(super) fn may_note_denial(&self) -> CallResult<bool> {
+        let before = self.used.denials.fetch_add(1, Ordering::Relaxed);
+        if before == DENIALS {
+            let text =
+                format!("the step was denied more than {DENIALS} calls: further ones are not written down");
+            self.say(Level::Warning, &text)?;
+        }
+        Ok(before < DENIALS)
     }
 
     /// Whether a text is within what the step may say; the first one that is not is remarked on.

@@ -54,7 +54,7 @@ impl Gate {
             world.mail.send(&composed, &world.secrets).await?;
             Ok(letter.clone())
         };
-        self.once_of_key(&operation, letter.clone(), perform).await
+        self.once(&operation, letter.clone(), perform).await
     }
 
     /// The message in its form, and under which names it is known.

@@ -274,13 +274,20 @@ impl Gate {
         Ok(())
     }
 
-    /// Asks the policy about everything the operation needs; a denial is journalled.
+    /// Asks the policy about everything the operation needs; a denial is journalled, unless there were too many.
     fn allow(&self, operation: &Operation) -> CallResult<()> {
         for need in &operation.needs {
             if let Decision::Denied(denied) = decide(&self.parts.grants, need) {
-                let denial =
-                    Denial { hint: denied.hint.to_string(), power: denied.power, source: denied.source };
-                self.written(self.parts.recorder.denied(&self.parts.step, operation, &denial))?;
+                // What is longer than a policy's line can be could not be granted anyway.
+                let shown = |text: String| printable(&text, MAX_POWER);
+                let denial = Denial {
+                    hint: shown(denied.hint.to_string()),
+                    power: shown(denied.power),
+                    source: denied.source,
+                };
+                if self.may_note_denial()? {
+                    self.written(self.parts.recorder.denied(&self.parts.step, operation, &denial))?;
+                }
                 return Err(CallError::Denied(denial));
             }
         }
@@ -309,6 +316,24 @@ impl Gate {
     {
         self.allow(operation)?;
         let before = self.parts.recorder.recorded(&self.parts.step, operation);
+        self.ensure_after(before, operation, probe, perform).await
+    }
+
+    /// The same for an effect that is allowed, and known to the journal like this.
+    async fn ensure_after<T, P, E, PF, EF>(
+        &self,
+        before: Recorded,
+        operation: &Operation,
+        probe: P,
+        perform: E,
+    ) -> CallResult<T>
+    where
+        T: Serialize + DeserializeOwned + Send,
+        P: Fn() -> PF + Send + Sync,
+        PF: Future<Output = Result<Probe<T>, CapabilityError>> + Send,
+        E: Fn() -> EF + Send + Sync,
+        EF: Future<Output = Result<T, CapabilityError>> + Send,
+    {
         let found = match (self.timed(Outcome::Nothing, probe()).await, &before) {
             // Something else stands there, so the effect that was under way cannot have happened.
             (Err(CapabilityError::Conflict { what }), Recorded::Open(intent)) => {
@@ -385,7 +410,8 @@ impl Gate {
         }
     }
 
-    /// An effect that no probe can see: performed at most once, replayed from the journal afterwards.
+    /// An effect that no probe can see: performed at most once for its key, replayed from the journal afterwards. What it
+    /// asks for may have been worded anew since; it is not done again. `perform` has a time limit of its own.
     async fn once<T, E, EF>(&self, operation: &Operation, assumed: T, perform: E) -> CallResult<T>
     where
         T: Serialize + DeserializeOwned + Send,
@@ -393,31 +419,29 @@ impl Gate {
         EF: Future<Output = Result<T, CapabilityError>> + Send,
     {
         self.allow(operation)?;
-        let before = self.parts.recorder.recorded(&self.parts.step, operation);
-        self.once_after(before, operation, assumed, || self.timed(Outcome::Unknown, perform())).await
+        let before = self.known_by_key(operation)?;
+        self.once_after(before, operation, assumed, perform).await
     }
 
-    /// The same for an effect that its key alone identifies: what it asks for may have been made anew since, and is not
-    /// done again. The back end has a time limit of its own.
-    async fn once_of_key<T, E, EF>(&self, operation: &Operation, assumed: T, perform: E) -> CallResult<T>
-    where
-        T: Serialize + DeserializeOwned + Send,
-        E: FnOnce() -> EF + Send,
-        EF: Future<Output = Result<T, CapabilityError>> + Send,
-    {
-        self.allow(operation)?;
+    /// What the journal knows of an effect: of this very one, or of another one of the same key.
+    fn known_by_key(&self, operation: &Operation) -> CallResult<Recorded> {
         let (recorder, step) = (&self.parts.recorder, &self.parts.step);
-        let mut before = recorder.recorded(step, operation);
-        let key = operation.request["key"].as_str();
-        if let (Recorded::Nothing, Some(key)) = (&before, key) {
-            before = recorder.keyed(step, &operation.function, key);
-            if before != Recorded::Nothing {
-                let what =
-                    format!("{}: asked for before under the key {key:?}, in other words", operation.summary);
-                self.say(Level::Warning, &what)?;
-            }
+        let before = recorder.recorded(step, operation);
+        let Some(key) = operation.request["key"].as_str() else { return Ok(before) };
+        if key.len() > KEY {
+            let what = format!("a key of {} bytes: at most {KEY} are kept", key.len());
+            return Err(CapabilityError::invalid(what).into());
         }
-        self.once_after(before, operation, assumed, perform).await
+        if before != Recorded::Nothing {
+            return Ok(before);
+        }
+        let before = recorder.keyed(step, &operation.function, key);
+        if before != Recorded::Nothing {
+            let what =
+                format!("{}: asked for before under the key {key:?}, in other words", operation.summary);
+            self.say(Level::Warning, &what)?;
+        }
+        Ok(before)
     }
 
     async fn once_after<T, E, EF>(
@@ -515,17 +539,30 @@ impl Gate {
 /// Longest remark kept, in bytes.
 const MAX_REMARK: usize = 4096;
 
-/// Text of a guest without control characters (terminal escapes among them), cut at `limit` bytes.
-fn printable(text: &str, limit: usize) -> String {
+/// Longest power that a denial names, in bytes.
+const MAX_POWER: usize = 2048;
+
+/// Longest key of an effect, in bytes.
+const KEY: usize = 500;
+
+/// Text of a guest without control characters (terminal escapes among them) and without changes of the direction of
+/// writing, cut at `limit` bytes.
+pub(crate) fn printable(text: &str, limit: usize) -> String {
     let mut clean = String::new();
     for c in text.chars() {
         if clean.len() + c.len_utf8() > limit {
             clean.push('…');
             break;
         }
-        clean.push(if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c });
+        let control = c.is_control() && c != '\n' && c != '\t';
+        clean.push(if control || turns(c) { '\u{fffd}' } else { c });
     }
     clean
+}
+
+/// Characters that change the direction of writing: a text could show other words than it holds.
+pub(crate) fn turns(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn json<T: Serialize>(value: &T) -> serde_json::Value {

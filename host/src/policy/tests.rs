@@ -300,6 +300,17 @@ fn the_exact_line_of_a_need_allows_it() {
         Need::Variable { program: "go".into(), name: "A".into(), value: VariableValue::Text("b c".into()) },
         Need::Variable { program: "go".into(), name: "A".into(), value: VariableValue::Text(String::new()) },
         Need::Variable { program: "go".into(), name: "A".into(), value: VariableValue::Secret("x".into()) },
+        // Texts that look like a secret and a place: the line must not grant those.
+        Need::Variable {
+            program: "go".into(),
+            name: "A".into(),
+            value: VariableValue::Text("secret:x".into()),
+        },
+        Need::Variable {
+            program: "go".into(),
+            name: "A".into(),
+            value: VariableValue::Text("scratch:*".into()),
+        },
         Need::Variable {
             program: "go".into(),
             name: "A".into(),

@@ -42,12 +42,18 @@ pub(super) struct RawProgram {
     /// Seconds one call may take.
     #[serde(default)]
     seconds: Option<NonZeroU32>,
-    /// Memory of each of its processes, in MiB.
+    /// Memory of each of its processes, and of all together, in MiB.
     #[serde(default)]
     memory_mib: Option<NonZeroU32>,
     /// Largest file it may write, in MiB.
     #[serde(default)]
     file_mib: Option<NonZeroU32>,
+    /// Room it may take in its scratch directory, in MiB.
+    #[serde(default)]
+    disk_mib: Option<NonZeroU32>,
+    /// Processes and threads it may have at once.
+    #[serde(default)]
+    processes: Option<NonZeroU32>,
     /// Output that is kept of it, in KiB.
     #[serde(default)]
     output_kib: Option<NonZeroU32>,
@@ -155,6 +161,8 @@ fn read_program(source: &Source, span: &Range<usize>, raw: &RawProgram) -> Resul
         wall: raw.seconds.map_or(usual.wall, |seconds| Duration::from_secs(seconds.get().into())),
         memory: bytes(raw.memory_mib, 20, usual.memory),
         file: bytes(raw.file_mib, 20, usual.file),
+        disk: bytes(raw.disk_mib, 20, usual.disk),
+        processes: raw.processes.map_or(usual.processes, |most| most.get().into()),
         output: usize::try_from(output).unwrap_or(usize::MAX),
     };
     let (path, read, environment) = (raw.path.clone(), raw.read.clone(), raw.environment.clone());

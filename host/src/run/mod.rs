@@ -66,6 +66,9 @@ pub struct RunnerParts {
     pub only: Vec<String>,
 }
 
+/// Most bytes of a step's outputs: every step after it is told them.
+const OUTPUTS: usize = 8 << 20;
+
 /// Where a run stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stop {
@@ -456,6 +459,10 @@ impl Runner {
     fn ended(&self, state: &RunState, step: &str, outcome: Outcome) -> Event {
         let step_id = || step.to_owned();
         match outcome {
+            Outcome::Done(outputs) if outputs.len() > OUTPUTS => Event::Fault {
+                step: step_id(),
+                message: format!("outputs of {} bytes: at most {OUTPUTS} are kept", outputs.len()),
+            },
             Outcome::Done(outputs) => match serde_json::from_str(&outputs) {
                 Ok(outputs @ serde_json::Value::Object(_)) => Event::Succeeded { step: step_id(), outputs },
                 _ => Event::Fault { step: step_id(), message: "the outputs are no JSON object".into() },

@@ -211,8 +211,13 @@ async fn nothing_outlives_its_call() {
 #[tokio::test]
 async fn limits_hold() {
     let Some(mut machine) = Machine::new().await else { return };
-    machine.shell().limits =
-        ProgramLimits { wall: Duration::from_secs(60), memory: 512 << 20, file: 1 << 20, output: 1000 };
+    machine.shell().limits = ProgramLimits {
+        wall: Duration::from_secs(60),
+        memory: 512 << 20,
+        file: 1 << 20,
+        output: 1000,
+        ..ProgramLimits::default()
+    };
     let flood = machine.run("head -c 5000000 /dev/zero; echo end >&2").await.expect("it runs");
     assert_eq!((flood.code, flood.stdout.len(), flood.cut), (0, 1000, true));
     assert_eq!(flood.stderr, b"end\n");
@@ -228,6 +233,88 @@ async fn limits_hold() {
     let mut reads = command(&["-c", "cat"]);
     reads.input = b"given".to_vec();
     assert_eq!(machine.call(&reads, Reach::Scratch).await.expect("it runs").stdout, b"given");
+}
+
+#[tokio::test]
+async fn limits_hold_for_all_processes_together() {
+    let Some(mut machine) = Machine::new().await else { return };
+    let usual = ProgramLimits { wall: Duration::from_secs(60), ..ProgramLimits::default() };
+    let table = [
+        // More processes than it may have; each would be gone in half a minute, and waits for nobody.
+        (
+            ProgramLimits { processes: 40, ..usual },
+            "n=0; while [ $n -lt 200 ]; do sleep 30 & n=$((n+1)); done; wait",
+            "processes",
+        ),
+        // Files that are small each.
+        (
+            ProgramLimits { disk: 4 << 20, file: 1 << 20, ..usual },
+            "n=0; while [ $n -lt 600 ]; do head -c 1000000 /dev/zero > f$n; n=$((n+1)); sleep 0.05; done",
+            "scratch directory holds",
+        ),
+        // Processes that hold little each: the shells keep their text while they sleep.
+        (
+            ProgramLimits { memory: 48 << 20, ..usual },
+            "big() { x=0123456789abcdef; while [ ${#x} -lt 8000000 ]; do x=$x$x; done; sleep 30; }; \
+             n=0; while [ $n -lt 12 ]; do big & n=$((n+1)); done; wait",
+            "processes hold",
+        ),
+    ];
+    for (limits, script, words) in table {
+        machine.shell().limits = limits;
+        for (reach, outcome) in [(Reach::Scratch, Outcome::Nothing), (Reach::World, Outcome::Unknown)] {
+            let began = Instant::now();
+            let stopped = machine.call(&command(&["-c", script]), reach).await;
+            let error = stopped.expect_err("it is stopped");
+            assert!(error.to_string().contains(words), "{script}: {error}");
+            assert_eq!(error.outcome(), outcome, "{error}");
+            assert!(began.elapsed() < Duration::from_secs(29), "{words}: {:?}", began.elapsed());
+        }
+    }
+    // Within them it goes on as ever, one after the other.
+    machine.shell().limits = ProgramLimits { processes: 40, ..usual };
+    let many = machine.run("n=0; while [ $n -lt 200 ]; do /bin/true; n=$((n+1)); done; echo end").await;
+    assert_eq!(many.expect("it runs").stdout, b"end\n");
+}
+
+#[tokio::test]
+async fn the_sockets_of_the_machine_are_not_reached() {
+    let Some(mut machine) = Machine::new().await else { return };
+    if !Path::new("/usr/bin/perl").is_file() {
+        eprintln!("skipped: there is no perl, which can open sockets of every kind");
+        return;
+    }
+    machine.shell().path = "/usr/bin/perl".into();
+    // A daemon as docker's: its socket is where a program may even write.
+    let daemon = machine.scratch.path().join("daemon.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&daemon).expect("a socket");
+    listener.set_nonblocking(true).expect("a socket");
+    let scripts = [
+        // By hand, with what `socket.ph` would say: families 1 (unix), 2, 10 (internet), 16 (netlink), 17, 38, 40.
+        ("socket(S, 1, 1, 0) and connect(S, pack('Sa*', 1, 'daemon.sock')) and print 'in'", ""),
+        (
+            "print join ' ', map { socket(my $s, $_, $_ == 16 ? 3 : 1, 0) ? $_ : \"no$_\" } 1, 2, 10, 16, 17, 38, 40",
+            "no1 2 10 16 no17 no38 no40",
+        ),
+        ("print socketpair(my $a, my $b, 1, 1, 0) ? 'pair' : 'none'", "pair"),
+        ("print socketpair(my $a, my $b, 1, 2, 0) ? 'pair' : 'none'", "none"),
+    ];
+    for (script, expected) in scripts {
+        for reach in Reach::ALL {
+            let finished = machine.call(&command(&["-e", script]), reach).await.expect("it runs");
+            let said = String::from_utf8_lossy(&finished.stdout).into_owned();
+            let errors = String::from_utf8_lossy(&finished.stderr);
+            assert_eq!(said, expected, "{reach:?} {script}: {errors}");
+        }
+    }
+    assert!(listener.accept().is_err(), "nobody came");
+    #[cfg(target_arch = "x86_64")]
+    {
+        // keyctl, add_key, request_key, io_uring_setup, and getpid as x32 would call it: no such call.
+        let script = "print join ' ', map { $! = 0; syscall($_, 0, 0, 0, 0, 0); $! + 0 } 250, 248, 249, 425, 0x40000000 + 39";
+        let finished = machine.call(&command(&["-e", script]), Reach::World).await.expect("it runs");
+        assert_eq!(String::from_utf8_lossy(&finished.stdout), "38 38 38 38 38");
+    }
 }
 
 #[tokio::test]

@@ -129,6 +129,8 @@ impl CommandBackend {
             read: program.read.clone(),
             memory: program.limits.memory,
             file: program.limits.file,
+            disk: program.limits.disk,
+            processes: program.limits.processes,
             accept_missing: self.config.accept_missing.clone(),
         })
     }
@@ -197,25 +199,20 @@ fn filled(
     secrets: &BTreeMap<String, Secret>,
 ) -> Result<(Vec<(String, String)>, Scrubber)> {
     let mut variables: BTreeMap<String, String> = fixed(program).into_iter().collect();
-    let mut used = Vec::new();
+    let secrets = command.secrets(secrets)?;
     for (name, value) in &command.variables {
         let value = match value {
             VariableValue::Text(text) => text.clone(),
             VariableValue::Scratch(path) if path.is_empty() => scratch.to_string_lossy().into_owned(),
             VariableValue::Scratch(path) => scratch.join(path).to_string_lossy().into_owned(),
-            VariableValue::Secret(secret) => {
-                let secret = secrets.get(secret).ok_or_else(|| {
-                    CapabilityError::invalid(format!(
-                        "the policy does not say where the secret {secret} comes from"
-                    ))
-                })?;
-                used.push(secret.expose());
-                secret.expose().to_owned()
+            VariableValue::Secret(name) => {
+                secrets.get(name.as_str()).map(|secret| secret.expose().to_owned()).unwrap_or_default()
             }
         };
         variables.insert(name.clone(), value);
     }
-    Ok((variables.into_iter().collect(), Scrubber::new(used)))
+    let scrubber = Scrubber::new(secrets.values().map(|secret| secret.expose()));
+    Ok((variables.into_iter().collect(), scrubber))
 }
 
 fn identity(path: &Path) -> std::io::Result<Identity> {
@@ -260,7 +257,7 @@ fn nonce() -> Result<String> {
 /// What this machine offers to confine programs with, each with the reason why not. Runs a program that does nothing.
 pub async fn look(launcher: &Path) -> BTreeMap<Confinement, std::result::Result<(), String>> {
     let harmless = ["/usr/bin/true", "/bin/true"].into_iter().find(|path| Path::new(path).is_file());
-    let all = [Confinement::Landlock, Confinement::Namespaces];
+    let all = [Confinement::Landlock, Confinement::Namespaces, Confinement::Seccomp];
     let mut found = BTreeMap::new();
     for wanted in all {
         let accept_missing = all.into_iter().filter(|other| *other != wanted).collect();

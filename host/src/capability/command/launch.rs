@@ -2,7 +2,8 @@
 //!
 //! Two stages, because a process enters a PID namespace only with its children. The first gives up network and view of
 //! other processes, starts the second and waits; the second is the first process of the new namespace, so that the kernel
-//! ends everything in it together with it. It sets limits and Landlock and replaces itself by the program.
+//! ends everything in it together with it. It sets limits, Landlock and a filter of system calls and replaces itself by the
+//! program. The first one meanwhile adds up what all processes take together.
 //!
 //! Neither stage has the program's variables in its own environment: they travel under a prefix, so that `LD_PRELOAD`
 //! and its kind take effect within the sandbox only.
@@ -19,7 +20,8 @@ use landlock::{
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
 
-use super::Confinement;
+use super::watch::Watch;
+use super::{Confinement, filter};
 
 /// First argument of a process that shall confine itself.
 pub const WORD: &str = "__sandbox";
@@ -29,6 +31,9 @@ pub const PREFIX: &str = "CASTOFF_GIVEN_";
 
 /// Exit code of a sandbox that could not be set up.
 pub const REFUSED: u8 = 125;
+
+/// What the sandbox says, behind the nonce, of a program that ran and was stopped by it.
+pub const STOPPED: &str = "stopped: ";
 
 /// Read and run by every program: where systems keep programs, libraries, certificates and time zones.
 const SYSTEM: &[&str] = &[
@@ -75,10 +80,14 @@ pub struct Spec {
     pub scratch: PathBuf,
     /// Read besides what every program may read.
     pub read: Vec<PathBuf>,
-    /// Bytes of address space.
+    /// Bytes of address space of a process, and of memory of all of them together.
     pub memory: u64,
     /// Bytes of a file.
     pub file: u64,
+    /// Bytes of the scratch directory.
+    pub disk: u64,
+    /// Processes and threads.
+    pub processes: u64,
     /// What may be missing.
     pub accept_missing: Vec<Confinement>,
 }
@@ -112,22 +121,36 @@ fn outer(
     rest: &[OsString],
     environment: impl IntoIterator<Item = Environment>,
 ) -> Result<u8, String> {
-    if let Err(why) = separate(spec.network)
-        && !spec.accept_missing.contains(&Confinement::Namespaces)
-    {
-        return Err(format!("the kernel gives no namespaces of their own to programs: {why}"));
+    let mut stage = Spec { inner: true, ..spec.clone() };
+    match separate(spec.network) {
+        Ok(()) => {}
+        // Without a namespace of its own the kernel would count every process of this user.
+        Err(_) if spec.accept_missing.contains(&Confinement::Namespaces) => stage.processes = u64::MAX,
+        Err(why) => return Err(format!("the kernel gives no namespaces of their own to programs: {why}")),
     }
-    let inner =
-        serde_json::to_string(&Spec { inner: true, ..spec.clone() }).map_err(|error| error.to_string())?;
+    let stage = serde_json::to_string(&stage).map_err(|error| error.to_string())?;
     // Not the path of this program: that may have been replaced since it was started.
     let own = Path::new("/proc/self/exe");
-    let status = Command::new(own)
-        .args([OsStr::new(WORD), OsStr::new(&inner), program])
+    let mut child = Command::new(own)
+        .args([OsStr::new(WORD), OsStr::new(&stage), program])
         .args(rest)
         .env_clear()
         .envs(environment)
-        .status()
+        .spawn()
         .map_err(|error| format!("the second stage cannot be started: {error}"))?;
+    let mut watch = Watch::new(spec, child.id());
+    let lost = |error: std::io::Error| format!("{STOPPED}it was lost sight of: {error}");
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(lost)? {
+            break status;
+        }
+        if let Some(why) = watch.look() {
+            // The first process of its namespace: the kernel ends all others with it.
+            child.kill().and_then(|()| child.wait()).map_err(lost)?;
+            return Err(format!("{STOPPED}{why}"));
+        }
+        std::thread::sleep(watch.pause());
+    };
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     Ok(u8::try_from(code).unwrap_or(1))
 }
@@ -167,7 +190,11 @@ fn inner(
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, spec.file)?;
+    if spec.processes != u64::MAX {
+        limit(Resource::Nproc, spec.processes)?;
+    }
     confine(spec, Path::new(program))?;
+    filter::install(&spec.accept_missing)?;
     let given = environment
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_str()?.strip_prefix(PREFIX)?.to_owned(), value)));

@@ -1,11 +1,14 @@
 //! Programs of the operator's machine: plain types and what a back end must do.
 //!
-//! - [`launch`] is the other side of `castoff __sandbox`: the process that confines itself and becomes the program;
+//! - [`launch`] is the other side of `castoff __sandbox`: the process that confines itself and becomes the program; `filter`
+//!   takes system calls from it, `watch` adds up what all its processes take;
 //! - [`CommandBackend`] finds the program, checks that it is the pinned one, starts it that way and ends it.
 
 mod backend;
+mod filter;
 pub mod launch;
 mod process;
+mod watch;
 mod wit;
 
 #[cfg(test)]
@@ -80,6 +83,28 @@ impl Command {
             }
         }
         check_path(&self.directory)
+    }
+
+    /// The secrets that its variables name, each with its value.
+    ///
+    /// # Errors
+    /// [`CapabilityError::Invalid`] for one that nobody knows.
+    pub(crate) fn secrets<'s>(
+        &self,
+        known: &'s BTreeMap<String, Secret>,
+    ) -> Result<BTreeMap<&str, &'s Secret>> {
+        let named = self.variables.iter().filter_map(|(_, value)| match value {
+            VariableValue::Secret(name) => Some(name),
+            _ => None,
+        });
+        let value = |name: &'_ String| {
+            known.get(name).ok_or_else(|| {
+                CapabilityError::invalid(format!(
+                    "the policy does not say where the secret {name} comes from"
+                ))
+            })
+        };
+        named.map(|name| Ok((name.as_str(), value(name)?))).collect()
     }
 
     /// Program and arguments on one line, for people.
@@ -238,17 +263,28 @@ pub struct Program {
 pub struct ProgramLimits {
     /// Wall-clock time.
     pub wall: Duration,
-    /// Bytes of address space of each process.
+    /// Bytes of address space of each process, and of memory of all of them together.
     pub memory: u64,
     /// Bytes of each file it writes.
     pub file: u64,
+    /// Bytes of the scratch directory it may fill.
+    pub disk: u64,
+    /// Processes and threads it may have at once.
+    pub processes: u64,
     /// Bytes kept of standard output and of standard error, each.
     pub output: usize,
 }
 
 impl Default for ProgramLimits {
     fn default() -> Self {
-        Self { wall: Duration::from_secs(540), memory: 8 << 30, file: 1 << 30, output: 4 << 20 }
+        Self {
+            wall: Duration::from_secs(540),
+            memory: 8 << 30,
+            file: 1 << 30,
+            disk: 16 << 30,
+            processes: 8192,
+            output: 4 << 20,
+        }
     }
 }
 
@@ -262,6 +298,8 @@ pub enum Confinement {
     Landlock,
     /// Namespaces of their own: no network, and an end to everything the program started.
     Namespaces,
+    /// A filter of system calls: no sockets of the machine's own daemons, no keyrings.
+    Seccomp,
 }
 
 impl Confinement {
@@ -271,6 +309,7 @@ impl Confinement {
         match self {
             Self::Landlock => "landlock",
             Self::Namespaces => "namespaces",
+            Self::Seccomp => "seccomp",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Child;
 
-use super::launch::{PREFIX, REFUSED, Spec, WORD};
+use super::launch::{PREFIX, REFUSED, STOPPED, Spec, WORD};
 use super::{Finished, ProgramLimits};
 use crate::capability::process::{Captured, Running, capture};
 use crate::capability::{CapabilityError, Outcome, Result};
@@ -54,7 +54,7 @@ pub(super) async fn run(start: Start<'_>, spec: &Spec) -> Result<Finished> {
         outcome: start.lost,
     };
     let (status, stdout, stderr) = (status.map_err(lost)?, stdout.map_err(lost)?, stderr.map_err(lost)?);
-    ended(status, stdout, stderr, &spec.nonce)
+    ended(status, stdout, stderr, (&spec.nonce, start.lost))
 }
 
 fn spawn(start: &Start<'_>, spec: &Spec) -> Result<Child> {
@@ -80,15 +80,25 @@ fn ended(
     status: std::process::ExitStatus,
     stdout: Captured,
     stderr: Captured,
-    nonce: &str,
+    (nonce, lost): (&str, Outcome),
 ) -> Result<Finished> {
     use std::os::unix::process::ExitStatusExt;
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
     if code == i32::from(REFUSED) {
         // The second stage may have spoken through the first.
         let said = String::from_utf8_lossy(&stderr.bytes);
-        if let Some((_, why)) = said.split_once(nonce) {
-            return Err(CapabilityError::unavailable(format!("no sandbox: {}", why.trim())));
+        match said.split_once(nonce).map(|(_, why)| why.trim()) {
+            Some(why) if why.starts_with(STOPPED) => {
+                let what = format!("the program was {why}");
+                return Err(CapabilityError::Unavailable { what, outcome: lost });
+            }
+            Some(why) => return Err(CapabilityError::unavailable(format!("no sandbox: {why}"))),
+            // Too much was said before for the reason to be kept.
+            None if stderr.cut => {
+                let what = "the program was stopped by its sandbox, or ended with 125".to_owned();
+                return Err(CapabilityError::Unavailable { what, outcome: lost });
+            }
+            None => {}
         }
     }
     Ok(Finished {

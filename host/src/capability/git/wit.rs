@@ -31,10 +31,9 @@ impl wit::HostRepository for StepState {
         this: Resource<Repository>,
         refs: Vec<String>,
     ) -> wasmtime::Result<Resource<Repository>> {
-        let mut repository = self.table.get(&this)?.clone();
         // A glob that cannot be understood matches nothing: narrowing never widens.
-        repository.narrowed.push(refs.iter().filter_map(|glob| RefPattern::parse(glob).ok()).collect());
-        Ok(self.table.push(repository)?)
+        let narrowed = self.table.get(&this)?.narrow(&refs);
+        Ok(self.table.push(narrowed)?)
     }
 
     async fn default_branch(&mut self, this: Resource<Repository>) -> Answer<String> {

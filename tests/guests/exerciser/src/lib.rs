@@ -7,8 +7,11 @@ use castoff_sdk::mail::Message;
 use castoff_sdk::process::{
     Context, Description, Graph, Input, InputKind, Outcome, Process, Profile, Step, StepKind,
 };
-use castoff_sdk::{Error, Plugin, git, http, logging, scratch};
+use castoff_sdk::{Error, Plugin, git, http, scratch};
 use serde_json::{Value, json};
+
+mod call;
+mod hostile;
 
 /// The guest.
 pub struct Exerciser;
@@ -71,26 +74,19 @@ fn text(inputs: &str, name: &str) -> String {
 }
 
 fn act(action: &str, argument: &str) -> Result<Value, Error> {
+    if let Some(ended) = hostile::act(action, argument) {
+        return ended;
+    }
     match action {
         "nothing" => Ok(Value::Null),
-        "trap" => panic!("as told"),
-        "loop" => spin(),
-        "allocate" => Ok(allocate()),
-        "recurse" => Ok(json!(recurse(1))),
-        "flood" => Ok(flood()),
-        "escape-sequences" => {
-            logging::emit(logging::Level::Warn, "\u{1b}]0;owned\u{7}\u{1b}[2Jhello");
-            Ok(Value::Null)
-        }
-        "surroundings" => Ok(surroundings()),
-        "handles" => handles(),
-        "read-scratch" => scratch::read(argument).map(|bytes| json!(bytes.len())),
-        "write-scratch" => scratch::write(argument, b"text").map(|()| Value::Null),
+        "call" => Ok(call::call(argument)),
         "publish" => scratch::publish(argument, "text/plain", b"text").map(|()| Value::Null),
         "open" => git::open(argument).map(|_| Value::Null),
         "tag" => tag(argument),
+        "tags" => tags(argument),
         "narrowed-tag" => narrowed_tag(argument),
         "branch" => branch(argument),
+        "workflow" => workflow(argument),
         "fetch" => fetch(argument, Vec::new()),
         "fetch-with-secret" => fetch(argument, vec![bearer("service-token")]),
         "fetch-with-other-secret" => fetch(argument, vec![bearer("other-token")]),
@@ -100,6 +96,11 @@ fn act(action: &str, argument: &str) -> Result<Value, Error> {
             fetch("https://service.example/", vec![header])
         }
         "post" => post(argument),
+        "post-twice" => {
+            let first = send(argument, b"one")?;
+            let second = send(argument, b"two")?;
+            Ok(json!([first, second]))
+        }
         "run" => finished(command(argument).run()?),
         "fetch-program" => finished(command(argument).fetch()?),
         "send-program" => finished(command(argument).send("key")?),
@@ -126,80 +127,8 @@ fn act(action: &str, argument: &str) -> Result<Value, Error> {
             let letter = Message::new([argument], "another subject", "another text\n").send("key")?;
             Ok(json!(letter.message_id))
         }
-        "call-often" => {
-            for _ in 0..100_000 {
-                scratch::files("")?;
-            }
-            Ok(Value::Null)
-        }
-        "log-flood" => {
-            for _ in 0..100 {
-                logging::emit(logging::Level::Info, &"x".repeat(1 << 10));
-            }
-            Ok(Value::Null)
-        }
         _ => Err(Error::Invalid(format!("no action {action:?}"))),
     }
-}
-
-#[expect(clippy::empty_loop, reason = "an endless loop is what is asked for")]
-fn spin() -> ! {
-    loop {}
-}
-
-fn allocate() -> Value {
-    let mut hoard = Vec::new();
-    loop {
-        hoard.push(vec![1u8; 1 << 20]);
-        if hoard.len() > 1 << 20 {
-            return json!(hoard.len());
-        }
-    }
-}
-
-#[expect(unconditional_recursion, reason = "an overflow of the stack is what is asked for")]
-fn recurse(depth: u64) -> u64 {
-    std::hint::black_box(recurse(std::hint::black_box(depth + 1)) + 1)
-}
-
-#[expect(clippy::print_stdout, reason = "a flood of output is what is asked for")]
-fn flood() -> Value {
-    let line = "x".repeat(1 << 10);
-    for _ in 0..1_000 {
-        println!("{line}");
-    }
-    Value::Null
-}
-
-/// What the standard library sees of the world.
-fn surroundings() -> Value {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "whether there is an environment or a clock is the question"
-    )]
-    let (variables, now) = (std::env::vars().count(), std::time::SystemTime::now());
-    json!({
-        "variables": variables,
-        "arguments": std::env::args().count(),
-        "files": std::fs::read_dir("/").is_ok(),
-        "network": std::net::TcpStream::connect("127.0.0.1:80").is_ok(),
-        "time": now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-        "random": random(),
-    })
-}
-
-/// The order of a hash map is the guest's own random source made visible.
-fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
-fn handles() -> Result<Value, Error> {
-    let mut open = Vec::new();
-    for _ in 0..100_000 {
-        open.push(git::open("acme/tool")?);
-    }
-    Ok(json!(open.len()))
 }
 
 fn head() -> Result<(git::Repository, String), Error> {
@@ -216,6 +145,18 @@ fn tag(name: &str) -> Result<Value, Error> {
     Ok(json!(head))
 }
 
+/// Several tags at once, names with commas between them.
+fn tags(names: &str) -> Result<Value, Error> {
+    let (repository, head) = head()?;
+    let wanted = |name: &str| git::RefSpec {
+        name: format!("refs/tags/{name}"),
+        commit: head.clone(),
+        annotation: None,
+    };
+    repository.ensure_refs(&names.split(',').map(wanted).collect::<Vec<_>>())?;
+    Ok(json!(head))
+}
+
 fn narrowed_tag(name: &str) -> Result<Value, Error> {
     let (repository, head) = head()?;
     repository.narrow(&["refs/tags/v9.*".to_owned()]).ensure_tag(name, &head, None)?;
@@ -226,6 +167,25 @@ fn branch(name: &str) -> Result<Value, Error> {
     let (repository, head) = head()?;
     repository.ensure_branch(name, &head, &git::BranchRule::Create)?;
     Ok(json!(head))
+}
+
+/// Puts a workflow that would run with the repository's secrets into a commit, and the commit onto a branch.
+fn workflow(name: &str) -> Result<Value, Error> {
+    let (repository, head) = head()?;
+    let file = git::File {
+        path: ".github/workflows/publish.yml".into(),
+        kind: git::EntryKind::File,
+        content: b"on: push\njobs: {}\n".to_vec(),
+    };
+    let spec = git::CommitSpec {
+        parents: vec![head],
+        changes: vec![git::Change::Put(file)],
+        message: "ci".into(),
+        sign_off: false,
+    };
+    let commit = repository.build_commit(&spec)?;
+    repository.ensure_branch(name, &commit.id, &git::BranchRule::FastForward)?;
+    Ok(json!(commit.id))
 }
 
 fn bearer(secret: &str) -> Header {
@@ -259,6 +219,13 @@ fn finished(finished: castoff_sdk::command::Finished) -> Result<Value, Error> {
 fn mail(to: &[&str], key: &str) -> Result<Value, Error> {
     let letter = Message::new(to.iter().copied(), "subject", "text\n").html("<p>text</p>").send(key)?;
     Ok(json!({ "message-id": letter.message_id, "artefact": letter.artefact }))
+}
+
+/// Two bodies under one key.
+fn send(url: &str, body: &[u8]) -> Result<Value, Error> {
+    let request = Request { body: Some(body.to_vec()), ..request("POST", url, Vec::new()) };
+    let response = http::send("key", &request)?;
+    Ok(json!({ "status": response.status, "body": String::from_utf8_lossy(&response.body) }))
 }
 
 fn post(url: &str) -> Result<Value, Error> {

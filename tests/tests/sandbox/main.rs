@@ -1,4 +1,14 @@
-//! What a hostile or broken guest can and cannot do: one case for every rule, each against a counting forge.
+//! What a hostile or broken guest can and cannot do: every function with and without its grants (`matrix`), one move for
+//! every rule (`hostile`), the moves of known incidents (`incident`), and, here, whole runs against a counting forge.
+
+#![allow(clippy::print_stdout)]
+
+mod fake;
+mod hostile;
+mod incident;
+mod matrix;
+mod rig;
+mod server;
 
 use std::time::Duration;
 
