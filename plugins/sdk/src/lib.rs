@@ -1,4 +1,4 @@
-//! Write a release process as a WebAssembly component for [Castoff](https://github.com/castoff), which plans, journals and
+//! Write a release process as a WebAssembly component for Castoff, a host that plans, journals and
 //! resumes every effect that the process asks for.
 //!
 //! A plugin is a type that implements [`Plugin`]: it describes its processes, lays one out in steps, and runs one step at
