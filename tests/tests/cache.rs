@@ -18,13 +18,14 @@ fn compiled(cache: &Path) -> Vec<PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tampered_file_is_compiled_anew() {
     let folder = tempfile::tempdir().expect("a folder");
-    let engine = engine(folder.path());
-    engine.load(EXERCISER).expect("it loads");
+    // An engine remembers what it has loaded: every look at the folder is that of a new one.
+    let load = || engine(folder.path()).load(EXERCISER).expect("it loads all the same");
+    load();
     let files = compiled(folder.path());
     let [file] = files.as_slice() else { panic!("one compiled component, found {files:?}") };
     let whole = std::fs::read(file).expect("it can be read");
-    // The keyed hash, the beginning, the middle and the end; and files that are cut or empty.
-    let mut damaged: Vec<Vec<u8>> = [0, 31, 32, whole.len() / 2, whole.len() - 1]
+    // Nonce, keyed hash, name, the beginning, the middle and the end; and files that are cut or empty.
+    let mut damaged: Vec<Vec<u8>> = [0, 11, 12, 27, 28, 200, whole.len() / 2, whole.len() - 1]
         .map(|at| {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
@@ -32,10 +33,11 @@ async fn a_tampered_file_is_compiled_anew() {
         })
         .to_vec();
     damaged.push(whole[..whole.len() / 2].to_vec());
+    damaged.push(whole[..28].to_vec());
     damaged.push(Vec::new());
     for bytes in damaged {
         std::fs::write(file, &bytes).expect("it can be written");
-        let plugin = engine.load(EXERCISER).expect("it loads all the same");
+        let plugin = load();
         assert_eq!(plugin.describe().await.expect("it answers").name, "exerciser");
         let again = std::fs::read(file).expect("it was written again");
         assert_ne!(again, bytes, "the damaged file was replaced");
@@ -45,15 +47,55 @@ async fn a_tampered_file_is_compiled_anew() {
 #[test]
 fn another_component_under_a_known_name_is_not_used() {
     let folder = tempfile::tempdir().expect("a folder");
-    let engine = engine(folder.path());
-    engine.load(EXERCISER).expect("it loads");
+    let load = |bytes: &[u8]| engine(folder.path()).load(bytes).expect("it loads");
+    load(EXERCISER);
     let other = castoff::embedded::plugin("csi-sidecar").expect("it is embedded");
-    engine.load(other).expect("it loads");
+    load(other);
     let files = compiled(folder.path());
     let [one, two] = files.as_slice() else { panic!("two compiled components, found {files:?}") };
     std::fs::copy(one, two).expect("a copy");
-    assert_eq!(engine.load(other).expect("it loads").manifest().name, "csi-sidecar");
-    assert_eq!(engine.load(EXERCISER).expect("it loads").manifest().name, "exerciser");
+    assert_eq!(load(other).manifest().name, "csi-sidecar");
+    assert_eq!(load(EXERCISER).manifest().name, "exerciser");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_may_read_is_no_key() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    engine(folder.path()).load(EXERCISER).expect("it loads");
+    let entries = std::fs::read_dir(folder.path()).expect("the cache is there");
+    let mut paths = entries.map(|entry| entry.expect("a file").path());
+    let key = paths.find(|path| path.extension().is_none()).expect("a key");
+    let (known, files) = (std::fs::read(&key).expect("it can be read"), compiled(folder.path()));
+    let [file] = files.as_slice() else { panic!("one compiled component, found {files:?}") };
+    let before = std::fs::read(file).expect("it can be read");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).expect("it is ours");
+    engine(folder.path()).load(EXERCISER).expect("it loads");
+    assert_ne!(std::fs::read(&key).expect("it can be read"), known, "there is a new key");
+    assert_ne!(std::fs::read(file).expect("it can be read"), before, "compiled and hashed anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_remembers_bytes_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = engine(folder.path());
+    let first = engine.load(EXERCISER).expect("it loads");
+    for file in compiled(folder.path()) {
+        std::fs::remove_file(file).expect("it is ours");
+    }
+    let again = engine.load(EXERCISER).expect("it loads");
+    assert_eq!(again.digest(), first.digest());
+    assert_eq!(again.describe().await.expect("it answers").name, "exerciser");
+    assert!(compiled(folder.path()).is_empty(), "known bytes are not compiled again");
+    // One byte more, in a custom section that says nothing: another component, whatever its length and beginning.
+    let mut other = EXERCISER.to_vec();
+    other.extend_from_slice(&[0, 3, 1, b'x', 7]);
+    let other_plugin = engine.load(&other).expect("it loads");
+    assert_ne!(other_plugin.digest(), first.digest());
+    *other.last_mut().expect("it is not empty") = 8;
+    assert_ne!(engine.load(&other).expect("it loads").digest(), other_plugin.digest());
+    assert_eq!(compiled(folder.path()).len(), 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! step that trapped: its store is dropped, the fault is reported, nothing is reused.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -128,8 +128,22 @@ pub struct Engine {
     inner: wasmtime::Engine,
     linker: Arc<Linker<StepState>>,
     config: Arc<EngineConfig>,
+    loaded: Arc<Mutex<Vec<Loaded>>>,
     _ticker: Arc<ticker::Ticker>,
 }
+
+/// A component that an engine has loaded, with the very bytes it was loaded from.
+#[derive(Clone)]
+struct Loaded {
+    bytes: Arc<[u8]>,
+    manifest: Arc<Manifest>,
+    digest: String,
+    functions: Arc<[&'static Function]>,
+    pre: bindings::PluginPre<StepState>,
+}
+
+/// How many loaded components an engine keeps: a train of one plugin needs one, a host of all official plugins four.
+const KEPT: usize = 8;
 
 /// What the clocks and the random source of a guest show.
 #[derive(Debug, Clone, Copy)]
@@ -150,6 +164,11 @@ impl Engine {
         let mut settings = Config::new();
         settings.wasm_component_model(true).consume_fuel(true).epoch_interruption(true);
         settings.max_wasm_stack(1 << 20).async_stack_size(2 << 20);
+        // A trap is told by its kind: what maps machine code back to WebAssembly is not looked at, and would be half of
+        // a compiled component.
+        settings.generate_address_map(false);
+        #[cfg(unix)]
+        settings.native_unwind_info(false);
         let inner = wasmtime::Engine::new(&settings).map_err(engine)?;
         let mut linker = Linker::new(&inner);
         wasi::link(&mut linker).map_err(engine)?;
@@ -158,10 +177,12 @@ impl Engine {
         })
         .map_err(engine)?;
         let ticker = Arc::new(ticker::Ticker::start(&inner));
-        Ok(Self { inner, linker: Arc::new(linker), config: Arc::new(config), _ticker: ticker })
+        let (linker, config) = (Arc::new(linker), Arc::new(config));
+        Ok(Self { inner, linker, config, loaded: Arc::default(), _ticker: ticker })
     }
 
-    /// Loads a component: reads its manifest, compiles it or takes it from the cache, checks what it imports.
+    /// Loads a component: reads its manifest, compiles it or takes it from the cache, checks what it imports. The same
+    /// bytes again are compared, not hashed: equal is a better proof than a digest, and much cheaper.
     ///
     /// # Errors
     /// [`LoadError`], in words a person can act on.
@@ -169,6 +190,9 @@ impl Engine {
         let limit = self.config.limits.component;
         if bytes.len() > limit {
             return Err(LoadError::TooLarge { size: bytes.len(), limit });
+        }
+        if let Some(loaded) = self.loaded().iter().find(|loaded| *loaded.bytes == *bytes) {
+            return Ok(self.plugin(loaded));
         }
         let manifest = crate::policy::manifest::read(bytes).map_err(|error| match outline::fault(bytes) {
             // A manifest is what a component for something else is least likely to lack.
@@ -185,16 +209,26 @@ impl Engine {
             import: "a function".into(),
             hint: format!(" in this form: {error:#}"),
         })?;
-        let functions = self.functions(&component);
+        let functions = self.functions(&component).into();
         let pre = bindings::PluginPre::new(pre)
             .map_err(|error| LoadError::NotAPlugin { found: format!(" in this form: {error:#}") })?;
-        Ok(Plugin {
-            engine: self.clone(),
-            manifest: Arc::new(manifest),
-            digest,
-            functions: functions.into(),
-            pre,
-        })
+        let loaded = Loaded { bytes: bytes.into(), manifest: Arc::new(manifest), digest, functions, pre };
+        let plugin = self.plugin(&loaded);
+        let mut kept = self.loaded();
+        if kept.len() >= KEPT {
+            kept.remove(0);
+        }
+        kept.push(loaded);
+        Ok(plugin)
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, Vec<Loaded>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn plugin(&self, loaded: &Loaded) -> Plugin {
+        let Loaded { manifest, digest, functions, pre, .. } = loaded.clone();
+        Plugin { engine: self.clone(), manifest, digest, functions, pre }
     }
 
     /// The functions of the world that a component imports.
@@ -214,7 +248,7 @@ impl Engine {
     /// wasmtime's own message for a missing interface does not help a person: look first.
     fn check_imports(&self, component: &Component) -> Result<(), LoadError> {
         for (import, _) in component.component_type().imports(&self.inner) {
-            let known = import.starts_with("wasi:")
+            let known = wasi::OFFERED.iter().any(|package| import.starts_with(package))
                 || crate::function::FUNCTIONS
                     .iter()
                     .any(|function| import.strip_prefix(function.interface).is_some_and(is_this_track))
@@ -225,6 +259,8 @@ impl Engine {
             if !known {
                 let hint = if import.starts_with("castoff:") {
                     "; it was built for another version of castoff".to_owned()
+                } else if import.starts_with("wasi:http/") {
+                    ": requests go through castoff:http; build the guest without the HTTP of its language".to_owned()
                 } else {
                     String::new()
                 };

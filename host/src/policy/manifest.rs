@@ -17,7 +17,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 use wasmparser::{Encoding, Parser, Payload};
 
@@ -230,7 +229,8 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest, ManifestError> {
 /// The digest a policy names: `sha256:` and 64 hexadecimal digits over the bytes of the component.
 #[must_use]
 pub fn component_digest(component: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(Sha256::digest(component)))
+    let digest = ring::digest::digest(&ring::digest::SHA256, component);
+    format!("sha256:{}", hex::encode(digest))
 }
 
 /// What changes between two versions of a plugin.
