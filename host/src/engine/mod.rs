@@ -349,6 +349,18 @@ impl Plugin {
         ended?.map(describe::outcome).map_err(|error| StepFault::Reported(describe::reported(error)))
     }
 
+    /// An instance that has answered once and is kept, to see what one costs.
+    ///
+    /// # Errors
+    /// [`StepFault`] when the guest crashes.
+    pub async fn idle(&self) -> Result<Idle, StepFault> {
+        let mut call = self.instance(None, PURE).await?;
+        let guest = call.guest();
+        let described = guest.call_describe(&mut call.store).await;
+        call.finish(described)?;
+        Ok(Idle { _call: call })
+    }
+
     async fn instance(&self, gate: Option<Gate>, ambience: Ambience) -> Result<Call, StepFault> {
         let limits = &self.engine.config.limits;
         let mut store = Store::new(&self.engine.inner, StepState::new(gate, ambience, limits));
@@ -367,6 +379,11 @@ impl Plugin {
 
 /// Clock and seed of calls that may not depend on either.
 const PURE: Ambience = Ambience { now: DateTime::UNIX_EPOCH, seed: 0 };
+
+/// An instance that is kept; it is gone when this is dropped.
+pub struct Idle {
+    _call: Call,
+}
 
 /// One instance in its own store, for one call.
 struct Call {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use castoff::engine::Limits;
 use castoff::forge::World;
 use castoff::journal::{RunState, Status, Verdict};
-use castoff_tests::theatre::{EXERCISER, Theatre, engine};
+use castoff_tests::theatre::{EXERCISER, TRACK_0_1, Theatre, engine};
 use serde_json::json;
 
 const WORLD: &str = r#"
@@ -398,4 +398,39 @@ async fn laying_out_may_not_touch_the_world() {
     let error = theatre.site.prepare(&path, None).await.err().expect("it is refused").to_string();
     assert!(error.contains("may not call the host"), "{error}");
     assert!(theatre.stage.forge().requests().is_empty());
+}
+
+/// Every function of the track is imported with its types of then, and a release runs through work, wait and question.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_of_the_first_release_still_loads_and_runs() {
+    let functions = include_str!("../guests/track-0.1/src/lib.rs");
+    for wit in ["command", "files", "git", "github", "http", "log", "mail"] {
+        let file = format!("{}/guests/track-0.1/wit/{wit}/{wit}.wit", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(file).expect("the copy is there");
+        let names = text.lines().filter_map(|line| line.trim().split_once(": func(")).map(|(name, _)| name);
+        let missing: Vec<&str> =
+            names.filter(|name| !functions.contains(&format!("::{},", name.replace('-', "_")))).collect();
+        assert!(missing.is_empty(), "{wit}: the guest does not import {missing:?}");
+    }
+    let world = World::from_toml(WORLD).expect("the world is right");
+    let theatre = Theatre::open(world, engine(Limits::default())).await.approving();
+    let release = "version = 1\nplugin = \"guest.wasm\"\nprocess = \"track\"\npolicy = \"policy.toml\"\n\
+                   [inputs]\nrepository = \"acme/tool\"\n";
+    let policy = "version = 1\n[[grant]]\nplugin = \"track\"\ndigest = \"any\"\npowers = [\n\
+                  \"git.read acme/tool\", \"git.push acme/tool refs/**\", \"files.publish\"]\n";
+    let files: [(&str, &[u8]); 3] =
+        [("release.toml", release.as_bytes()), ("policy.toml", policy.as_bytes()), ("guest.wasm", TRACK_0_1)];
+    let prepared = theatre.prepare(&theatre.write(&files)).await;
+    let (stored, journal) = theatre.create(&prepared, "track");
+    let runner = theatre.runner(&prepared, &stored, journal);
+    let verdict = theatre.stage.play(&runner).await.expect("the host goes on").verdict;
+    let state = runner.state();
+    assert_eq!(verdict, Verdict::Finished, "{:?}", state.step("work").map(|step| &step.status));
+    let outputs = |step: &str| match &state.step(step).expect("the step is there").status {
+        Status::Done { outputs } => outputs.clone(),
+        other => panic!("{step}: {other:?}"),
+    };
+    assert_eq!(outputs("work")["denied"], json!(true), "what is not granted is denied as a value");
+    assert_eq!(outputs("ask"), json!({ "choice": "approve" }));
+    assert_eq!(theatre.file("acme/tool", "copy", "COPY.md").as_deref(), Some(&b"a tool\n"[..]));
 }
