@@ -14,7 +14,8 @@ fn main() {
     for watched in ["tests/guests", "plugins/sdk", "wit", "tests/build.rs", "host/guest_build.rs"] {
         println!("cargo::rerun-if-changed={}", workspace.join(watched).display());
     }
-    let guests = [("castoff-guest-exerciser", "exerciser.wasm"), ("castoff-guest-track-0-1", "track-0.1.wasm")];
+    let guests =
+        [("castoff-guest-exerciser", "exerciser.wasm"), ("castoff-guest-track-0-1", "track-0.1.wasm")];
     let built = guest_build::components(workspace, &out_dir, &guests.map(|(package, _)| package));
     for (file, (_, name)) in built.iter().zip(guests) {
         std::fs::copy(file, out_dir.join(name)).expect("a built guest can be copied to OUT_DIR");

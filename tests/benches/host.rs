@@ -60,7 +60,11 @@ fn load(c: &mut Criterion) {
             b.iter(|| runtime.block_on(guest.describe()).expect("it answers"));
         });
         if let Some(bytes) = idle(&runtime, &guest) {
-            println!("memory: {name} of {} KiB, {} KiB an idle instance", component.len() / 1024, bytes / 1024);
+            println!(
+                "memory: {name} of {} KiB, {} KiB an idle instance",
+                component.len() / 1024,
+                bytes / 1024
+            );
         }
     }
 }

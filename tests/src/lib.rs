@@ -8,5 +8,6 @@ pub mod matrix;
 pub mod openapi;
 pub mod registry;
 pub mod replay;
+pub mod script;
 pub mod theatre;
 pub mod train;

@@ -577,7 +577,7 @@ pub(crate) enum Lang {
     Go,
     /// Python, by componentize-py
     Python,
-    /// JavaScript, by jco
+    /// JavaScript, by componentize-qjs
     Js,
     /// C, by clang and wasi-libc
     C,

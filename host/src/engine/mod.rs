@@ -260,7 +260,8 @@ impl Engine {
                 let hint = if import.starts_with("castoff:") {
                     "; it was built for another version of castoff".to_owned()
                 } else if import.starts_with("wasi:http/") {
-                    ": requests go through castoff:http; build the guest without the HTTP of its language".to_owned()
+                    ": requests go through castoff:http; build the guest without the HTTP of its language"
+                        .to_owned()
                 } else {
                     String::new()
                 };

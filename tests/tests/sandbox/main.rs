@@ -10,12 +10,18 @@ mod matrix;
 mod rig;
 mod server;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use castoff::author::check::{Grade, Subject, examine};
+use castoff::author::scenario::play;
+use castoff::author::{AuthorError, Language};
 use castoff::engine::Limits;
 use castoff::forge::World;
 use castoff::journal::{RunState, Status, Verdict};
-use castoff_tests::theatre::{EXERCISER, TRACK_0_1, Theatre, engine};
+use castoff::site::Site;
+use castoff_tests::script;
+use castoff_tests::theatre::{EXERCISER, Notes, TRACK_0_1, Theatre, engine};
 use serde_json::json;
 
 const WORLD: &str = r#"
@@ -433,4 +439,48 @@ async fn a_guest_of_the_first_release_still_loads_and_runs() {
     assert_eq!(outputs("work")["denied"], json!(true), "what is not granted is denied as a value");
     assert_eq!(outputs("ask"), json!({ "choice": "approve" }));
     assert_eq!(theatre.file("acme/tool", "copy", "COPY.md").as_deref(), Some(&b"a tool\n"[..]));
+}
+
+/// A new project in a language with an interpreter: built, looked at, and its scenarios played, to the same worlds.
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_in_python_and_javascript_build_and_release() {
+    let mut worlds = Vec::new();
+    for (language, pinned) in
+        [(Language::JavaScript, "componentize-qjs@0.4.5"), (Language::Python, "componentize-py==0.25.1")]
+    {
+        let word = language.word();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let begun = Instant::now();
+        let project = match script::project(&folder.path().join("widget"), "widget", language) {
+            Ok(project) => project,
+            Err(error @ AuthorError::MissingTool { .. }) => {
+                let AuthorError::MissingTool { how, .. } = &error else { unreachable!() };
+                assert!(how.iter().any(|line| line.contains(pinned)), "{word}: {how:?}");
+                println!("{word} is skipped: {error} (tests/script/fetch gets it)");
+                continue;
+            }
+            Err(error) => panic!("{word}: {error}"),
+        };
+        let built = begun.elapsed();
+        let engine = engine(Limits::default());
+        let component = std::fs::read(project.component()).expect("it was built");
+        let plugin = engine.load(&component).expect("it loads");
+        println!("{word}: built in {built:.1?}, compiled in {:.1?}", begun.elapsed() - built);
+        let description = plugin.describe().await.expect("it answers");
+        let (size, largest) = (component.len(), project.largest());
+        let subject = Subject { plugin: &plugin, description: &description, graphs: &[], size, largest };
+        let found = examine(&subject);
+        assert!(found.iter().all(|finding| finding.grade != Grade::Bad), "{word}: {found:?}");
+        assert!(size <= largest, "{word}: {size} of {largest} bytes");
+        let site = Site::new(folder.path().join("state"), engine);
+        for scenario in project.scenarios() {
+            let played = play(&site, &scenario, Arc::new(Notes::default())).await.expect("it plays");
+            let name = scenario.file_name().expect("a name").to_owned();
+            assert!(played.differences.is_empty(), "{word} {}: {:?}", name.display(), played.differences);
+            worlds.push((name, played.world));
+        }
+    }
+    for (name, world) in &worlds {
+        assert!(worlds.iter().all(|(other, theirs)| other != name || theirs == world), "{}", name.display());
+    }
 }
