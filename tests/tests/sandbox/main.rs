@@ -409,7 +409,7 @@ async fn laying_out_may_not_touch_the_world() {
 /// Every function of the track is imported with its types of then, and a release runs through work, wait and question.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_of_the_first_release_still_loads_and_runs() {
-    let functions = include_str!("../guests/track-0.1/src/lib.rs");
+    let functions = include_str!("../../guests/track-0.1/src/lib.rs");
     for wit in ["command", "files", "git", "github", "http", "log", "mail"] {
         let file = format!("{}/guests/track-0.1/wit/{wit}/{wit}.wit", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(file).expect("the copy is there");
