@@ -64,6 +64,8 @@ pub struct Stage {
     approve: bool,
     /// How long an answer may take, when nobody waits here.
     hasty: Option<std::time::Duration>,
+    /// Hosts that are not the forge's: where they really are.
+    routes: BTreeMap<String, Url>,
     /// What confines programs that the world lets run.
     launcher: Option<PathBuf>,
 }
@@ -116,7 +118,7 @@ impl Stage {
         let clock = Arc::new(SimulatedClock::new(world.now.unwrap_or(now)));
         let login = world.user.clone().unwrap_or_default();
         let forge = Forge::start(world, folder, clock.clone()).await?;
-        Ok(Self { forge, clock, login, approve: false, hasty: None, launcher: None })
+        Ok(Self { forge, clock, login, approve: false, hasty: None, routes: BTreeMap::new(), launcher: None })
     }
 
     /// Gives every question that no person of the world file answers its affirmative answer.
@@ -130,6 +132,13 @@ impl Stage {
     #[must_use]
     pub fn launching(mut self, launcher: Option<PathBuf>) -> Self {
         self.launcher = launcher;
+        self
+    }
+
+    /// Sends what is meant for a host to a server that is not the forge, where one that others made plays a part.
+    #[must_use]
+    pub fn routing(mut self, host: &str, server: Url) -> Self {
+        self.routes.insert(host.to_owned(), server);
         self
     }
 
@@ -189,6 +198,7 @@ impl Stage {
         github.write_gap = std::time::Duration::ZERO;
         let mut http = HttpConfig::new(self.pause(), clock);
         http.routes.insert("*".into(), self.url()?);
+        http.routes.extend(self.routes.clone());
         if let Some(answer) = self.hasty {
             // One call of git is several requests.
             git.limits = TimeLimits { list: answer * 2, fetch: answer * 4, push: answer * 4 };

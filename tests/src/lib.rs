@@ -6,6 +6,7 @@ pub mod fuzz;
 pub mod graphql;
 pub mod matrix;
 pub mod openapi;
+pub mod peer;
 pub mod registry;
 pub mod replay;
 pub mod script;

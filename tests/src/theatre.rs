@@ -96,14 +96,23 @@ impl Theatre {
         self.folder.path().join(files[0].0)
     }
 
+    /// The forge's own copy of a repository.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn bare(&self, repository: &str) -> git2::Repository {
+        let place = self.folder.path().join("forge").join(format!("{}.git", repository.to_lowercase()));
+        git2::Repository::open_bare(place).expect("the repository can be opened")
+    }
+
     /// A file at the head of a branch as the forge has it now, or the text of a link; none where there is none.
     ///
     /// # Panics
     /// When the forge's repository cannot be read.
     #[must_use]
     pub fn file(&self, repository: &str, branch: &str, path: &str) -> Option<Vec<u8>> {
-        let place = self.folder.path().join("forge").join(format!("{}.git", repository.to_lowercase()));
-        let git = git2::Repository::open_bare(place).expect("the repository can be opened");
+        let git = self.bare(repository);
         let named = |kind: &str| git.find_reference(&format!("refs/{kind}/{branch}"));
         let head = named("heads").or_else(|_| named("tags")).expect("the branch or tag is there");
         let tree = head.peel_to_tree().expect("it names a commit");

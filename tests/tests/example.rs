@@ -1,5 +1,12 @@
 //! The example releases, played to their end.
 
+#[path = "example/patch_day.rs"]
+mod patch_day;
+#[path = "example/patch_day_bad.rs"]
+mod patch_day_bad;
+#[path = "example/patch_day_peer.rs"]
+mod patch_day_peer;
+
 use std::path::Path;
 
 use castoff::engine::Limits;
@@ -383,67 +390,4 @@ async fn a_month_of_k3s_patches_ends_in_the_stable_channel() {
     let notes = left(&state, "v1-34-5-ga-notes");
     assert!(notes.contains("| SQLite | [3.51.1]") && notes.contains("Changes since v1.34.4+k3s1"), "{notes}");
     assert!(left(&state, "thaw").contains("branches 1.33~1.34 are now unfrozen"));
-}
-
-/// Bodies of what was sent to a host, by method and path.
-fn received(theatre: &Theatre, host: &str) -> Vec<(String, serde_json::Value)> {
-    let sent = theatre.stage.forge().received().into_iter().filter(|sent| sent.host == host);
-    sent.map(|sent| (sent.path, serde_json::from_slice(&sent.body).expect("JSON"))).collect()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_patch_day_goes_from_the_signal_to_the_schedule() {
-    let (theatre, state) = play_of("kubernetes-patch", "patch-day", str::to_owned, "").await;
-    let forge = theatre.stage.forge();
-    // Somebody declined once, one build failed once, and the promotion job needed a rerun.
-    assert_eq!(state.outputs_of("go").expect("outputs")["rounds"], 2);
-    assert_eq!(state.outputs_of("stage-1-35").expect("outputs")["attempts"], 2);
-    assert_eq!(state.outputs_of("stage-1-34").expect("outputs")["attempts"], 1);
-    let job = &state.step("promotion-job").expect("the step").answers;
-    assert!(job.iter().any(|answer| answer.question.starts_with("rerun-")), "{job:?}");
-    // Both stages and releases were built from the same build version, and nothing was submitted twice.
-    let builds = received(&theatre, "cloudbuild.googleapis.com");
-    assert_eq!(builds.len(), 5, "two stages, one of them again, and two releases");
-    for tag in ["1.35.1", "1.34.4"] {
-        let of_tag =
-            builds.iter().filter(|(_, build)| build["substitutions"]["_KUBERNETES_VERSION_TAG"] == tag);
-        let mut versions: Vec<&serde_json::Value> =
-            of_tag.map(|(_, build)| &build["substitutions"]["_BUILDVERSION"]).collect();
-        versions.dedup();
-        assert_eq!(versions.len(), 1, "{tag}");
-        assert!(forge.reference("kubernetes/kubernetes", &format!("refs/tags/v{tag}")).is_some(), "{tag}");
-    }
-    // The thread: every line was posted and then changed to its completed form.
-    let messages = received(&theatre, "slack.com");
-    let texts: Vec<&str> = messages.iter().filter_map(|(_, message)| message["text"].as_str()).collect();
-    for wanted in [
-        ":thread: Release Cut v1.35.1",
-        ":white_check_mark: No-mock Release",
-        ":kubernetes: Kubernetes v1.34.4 is live!",
-    ] {
-        assert!(texts.iter().any(|text| text.starts_with(wanted)), "{wanted}: {texts:#?}");
-    }
-    let snapshot = forge.snapshot().expect("a picture of the world");
-    assert_eq!(snapshot.images["registry.k8s.io/kube-proxy"].len(), 2);
-    let issues = &snapshot.repositories["kubernetes/sig-release"].issues;
-    assert_eq!(issues.len(), 2);
-    for issue in issues.values() {
-        assert!(!issue.open && !issue.body.contains("- [ ]"), "{}", issue.body);
-        assert!(issue.body.contains("| `release` | `krel release --type official"), "{}", issue.body);
-        assert!(issue.comments.iter().any(|[_, text]| text.contains("**No FAILING Jobs**")));
-    }
-    let schedule = content(&theatre, "kubernetes/website", "main", "data/releases/schedule.yaml");
-    assert!(schedule.contains("    release: 1.35.2\n    targetDate: \"2026-04-14\"\n"), "{schedule}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn mock_builds_come_first_in_the_seeds_wording() {
-    let change = |text: &str| text.replace("profile = \"current\"", "profile = \"seed-2025-02\"");
-    let (theatre, state) = play_of("kubernetes-patch", "patch-day", change, "").await;
-    assert!(state.step("mock-release-1-35").is_some());
-    let builds = received(&theatre, "cloudbuild.googleapis.com");
-    let mocks = builds.iter().filter(|(_, build)| build["substitutions"].get("_NOMOCK").is_none());
-    assert_eq!((mocks.count(), builds.len()), (4, 9));
-    let snapshot = theatre.stage.forge().snapshot().expect("a picture of the world");
-    assert!(snapshot.images.keys().all(|name| !name.contains("mock")), "{:?}", snapshot.images.keys());
 }

@@ -7,6 +7,7 @@ use super::git;
 use super::people::{Task, plan, seconds};
 use super::reply::{Call, Reply};
 use super::rest::shape;
+use super::service;
 use super::settle;
 use super::state::State;
 use super::world::{BuildRule, Document};
@@ -75,6 +76,21 @@ fn create(state: &mut State, call: &Call, project: &str) -> Reply {
         path: call.path.clone(),
         body: call.body.clone(),
     });
+    let operation = submit(state, body, project);
+    Reply::json(200, &operation)
+}
+
+/// A build that a program submits: its tags and substitutions, with the commits of a template in them.
+pub(super) fn by_program(state: &mut State, build: &super::world::SubmittedBuild) {
+    let fill = |text: &String| service::fill(state, text);
+    let tags: Vec<String> = build.tags.iter().map(fill).collect();
+    let substitutions: Map<String, Value> =
+        build.substitutions.iter().map(|(name, value)| (name.clone(), json!(fill(value)))).collect();
+    submit(state, json!({ "tags": tags, "substitutions": substitutions }), "");
+}
+
+/// Takes a build; the operation that its submitter is answered.
+fn submit(state: &mut State, body: Value, project: &str) -> Value {
     let count = state.services.builds.len() + 1;
     let tags = texts(body.get("tags"));
     let rules = state.world.build_rules.iter();
@@ -97,7 +113,7 @@ fn create(state: &mut State, call: &Call, project: &str) -> Reply {
     state.services.builds.push(build);
     let at = state.now() + seconds(takes);
     plan(state, at, Task::FinishBuild { build: count - 1 });
-    Reply::json(200, &operation)
+    operation
 }
 
 /// `tags="a" AND tags="b"`; other conditions let everything through. Newest first, in pages.
@@ -163,7 +179,13 @@ pub(crate) fn finish(state: &mut State, at: usize) {
             state.registry.push(image, tag, &rule.platforms);
         }
     }
-    state.world.documents.extend(rule.documents.iter().cloned());
+    // What a template names is as it is now, before the release moves it.
+    let ready = |document: &Document| match document.template {
+        true => Document { body: service::fill(state, &document.body), template: false, ..document.clone() },
+        false => document.clone(),
+    };
+    let documents: Vec<Document> = rule.documents.iter().map(ready).collect();
+    state.world.documents.extend(documents);
     if !rule.repository.is_empty() && tag(state, &rule).is_err() {
         // The real build fails when it cannot push, too.
         if let Some(build) = state.services.builds.get_mut(at) {
@@ -190,7 +212,8 @@ fn filled(rule: &BuildRule, substitutions: &Map<String, Value>) -> BuildRule {
             .documents
             .iter()
             .map(|document| Document {
-                path: fill(&document.path),
+                // As addresses spell it.
+                path: fill(&document.path).replace('+', "%2B"),
                 body: fill(&document.body),
                 ..document.clone()
             })

@@ -83,7 +83,7 @@ fn serve(state: &State, document: &Document) -> Reply {
 }
 
 /// Fills the places of a template; what is unknown becomes empty.
-fn fill(state: &State, body: &str) -> String {
+pub(super) fn fill(state: &State, body: &str) -> String {
     let mut out = String::new();
     let mut rest = body;
     while let Some((before, (place, after))) =

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::cloud_build;
 use super::reply::glob;
 use super::server::Core;
 use super::world::{CommandRule, MailRule};
@@ -42,7 +43,11 @@ impl ScriptedPrograms {
         if let Some(times) = &mut rule.times {
             *times -= 1;
         }
-        Ok(rule.clone())
+        let rule = rule.clone();
+        if let Some(build) = &rule.build {
+            cloud_build::by_program(&mut state, build);
+        }
+        Ok(rule)
     }
 }
 

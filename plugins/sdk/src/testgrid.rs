@@ -22,6 +22,8 @@ pub struct Tab {
     pub status: String,
     /// Last run, seconds since 1970-01-01 UTC; 0 where not told.
     pub last_run: i64,
+    /// When testgrid last looked, in the same seconds; 0 where not told.
+    pub updated: i64,
 }
 
 impl Tab {
@@ -41,6 +43,9 @@ struct Summary {
     /// Milliseconds.
     #[serde(default)]
     last_run_timestamp: i64,
+    /// Seconds.
+    #[serde(default)]
+    last_update_timestamp: i64,
 }
 
 /// Page of a dashboard for people.
@@ -75,6 +80,7 @@ pub fn parse(dashboard: &str, body: &[u8]) -> Result<Vec<Tab>, Error> {
         overall: summary.overall_status,
         status: summary.status,
         last_run: summary.last_run_timestamp / 1000,
+        updated: summary.last_update_timestamp,
     };
     Ok(tabs.into_iter().map(tab).collect())
 }
@@ -86,11 +92,12 @@ mod tests {
     #[test]
     fn summaries() {
         let body =
-            br#"{"b": {"overall_status": "FLAKY", "status": "9 of 10", "last_run_timestamp": 5000, "x": 1},
+            br#"{"b": {"overall_status": "FLAKY", "status": "9 of 10", "last_run_timestamp": 5000, "last_update_timestamp": 6, "x": 1},
                         "a": {"overall_status": "PASSING"}}"#;
         let tabs = parse("d", body).expect("a summary");
-        let read: Vec<_> = tabs.iter().map(|tab| (tab.name.as_str(), tab.passes(), tab.last_run)).collect();
-        assert_eq!(read, [("a", true, 0), ("b", false, 5)]);
+        let read: Vec<_> =
+            tabs.iter().map(|tab| (tab.name.as_str(), tab.passes(), tab.last_run, tab.updated)).collect();
+        assert_eq!(read, [("a", true, 0, 0), ("b", false, 5, 6)]);
         assert!(parse("d", b"[]").is_err());
     }
 }

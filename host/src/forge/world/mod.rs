@@ -16,7 +16,7 @@ pub use history::{
 };
 pub use rule::{Action, Answer, MergeMethod, Rule, Trigger};
 pub use service::{Dashboard, Document, Flip, Image, ImageRule, Promotion, Tab};
-pub use tool::{CommandRule, MailRule};
+pub use tool::{CommandRule, MailRule, SubmittedBuild};
 
 use std::collections::BTreeMap;
 

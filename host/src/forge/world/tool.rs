@@ -22,10 +22,22 @@ pub struct CommandRule {
     pub stderr: String,
     /// Files it writes, by path below the directory it starts in.
     pub files: BTreeMap<String, String>,
+    /// A build that it submits to Cloud Build.
+    pub build: Option<SubmittedBuild>,
     /// It does what it does, but nobody sees its end.
     pub lost: bool,
     /// How often it answers; always when absent.
     pub times: Option<u32>,
+}
+
+/// A build as a program submits it. Texts may hold `{{owner/name@ref}}` for a commit.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubmittedBuild {
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Its substitutions.
+    pub substitutions: BTreeMap<String, String>,
 }
 
 /// How the mail server treats a recipient, when it does not simply deliver. The first one that is not used up answers.

@@ -101,7 +101,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn tab(name: &str, overall: &str) -> Tab {
-        Tab { name: name.to_owned(), overall: overall.to_owned(), status: String::new(), last_run: 0 }
+        Tab {
+            name: name.to_owned(),
+            overall: overall.to_owned(),
+            status: String::new(),
+            last_run: 0,
+            updated: 0,
+        }
     }
 
     #[test]

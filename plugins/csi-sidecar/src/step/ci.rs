@@ -91,6 +91,7 @@ mod tests {
             overall: "FLAKY".to_owned(),
             status: "8 of 10".to_owned(),
             last_run: 0,
+            updated: 0,
         };
         names.iter().map(tab).collect()
     }

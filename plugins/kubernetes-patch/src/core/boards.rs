@@ -6,6 +6,9 @@ use castoff_sdk::testgrid::{Tab, page};
 /// more.
 pub const FRESH: i64 = 36 * 3600;
 
+/// Seconds after which testgrid itself has stopped: it looks at a board every few minutes.
+pub const UPDATED: i64 = 6 * 3600;
+
 /// Marks the comment, as krel's tool does.
 pub const MARKER: &str = "<!-- ----[ issue comment ]---- -->";
 
@@ -38,7 +41,7 @@ pub fn objections(boards: &[Board], now: i64) -> Vec<String> {
     for board in blocking {
         let failing = board.tabs.iter().filter(|tab| tab.overall == "FAILING");
         found.extend(failing.map(|tab| format!("{} of {} is FAILING: {}", tab.name, board.name, tab.status)));
-        let stale = board.tabs.iter().filter(|tab| tab.overall == "STALE" || now - tab.last_run > FRESH);
+        let stale = board.tabs.iter().filter(|tab| is_stale(tab, now));
         found.extend(
             stale.map(|tab| format!("{} of {} is stale; it says nothing about now", tab.name, board.name)),
         );
@@ -47,6 +50,11 @@ pub fn objections(boards: &[Board], now: i64) -> Vec<String> {
         }
     }
     found
+}
+
+/// Whether a tab says nothing about the present: its job or testgrid itself stopped some time ago.
+fn is_stale(tab: &Tab, now: i64) -> bool {
+    tab.overall == "STALE" || now - tab.last_run > FRESH || (tab.updated > 0 && now - tab.updated > UPDATED)
 }
 
 /// The comment for the release's issue.
@@ -92,6 +100,7 @@ mod tests {
             overall: (*overall).to_owned(),
             status: "words".to_owned(),
             last_run: *last_run,
+            updated: 0,
         };
         Board { name: name.to_owned(), tabs: tabs.iter().map(tab).collect() }
     }
@@ -99,6 +108,11 @@ mod tests {
     #[test]
     fn failing_and_stale_boards_stop_a_release() {
         let now = 1_000_000;
+        let updated = |updated| {
+            let mut board = board("x-blocking", &[("a", "PASSING", now)]);
+            board.tabs[0].updated = updated;
+            board
+        };
         let table = [
             (board("x-blocking", &[("a", "PASSING", now), ("b", "FLAKY", now)]), 0),
             (board("x-blocking", &[("a", "FAILING", now)]), 1),
@@ -106,6 +120,8 @@ mod tests {
             (board("x-blocking", &[("a", "STALE", now)]), 1),
             (board("x-blocking", &[]), 1),
             (board("x-informing", &[("a", "FAILING", 0)]), 0),
+            (updated(now - 60), 0),
+            (updated(now - UPDATED - 1), 1),
         ];
         for (board, count) in table {
             assert_eq!(objections(std::slice::from_ref(&board), now).len(), count, "{board:?}");

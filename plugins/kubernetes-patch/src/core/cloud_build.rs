@@ -88,7 +88,7 @@ pub struct Order<'a> {
 /// Bucket behind dl.k8s.dev, where mock releases go (kubernetes/k8s.io, infra/gcp/terraform and infra/fastly/terraform).
 const TEST_BUCKET: &str = "5d7373bbdcb8270361b96548387bf2a9ad0d48758c35";
 /// Bucket behind dl.k8s.io (the same places).
-const PRODUCTION_BUCKET: &str = "767373bbdcb8270361b96548387bf2a9ad0d48758c35";
+pub const PRODUCTION_BUCKET: &str = "767373bbdcb8270361b96548387bf2a9ad0d48758c35";
 
 /// Characters that tags may have, and no more than these.
 fn tag(text: &str) -> String {

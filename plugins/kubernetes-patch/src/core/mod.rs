@@ -7,6 +7,7 @@ pub mod history;
 pub mod images;
 pub mod mail;
 pub mod promotion;
+pub mod provenance;
 pub mod schedule;
 pub mod thread;
 pub mod ticket;

@@ -220,15 +220,18 @@ fn staged(place: &Place, text: &str, tags: &[String]) -> Result<BTreeMap<String,
 /// Done when every digest is in production under its tag; waits otherwise.
 pub(crate) fn prove(place: &Place, images: &BTreeMap<String, Found>) -> Result<Outcome, Error> {
     let missing = missing(place, images)?;
+    match missing.is_empty() {
+        true => done(&json!({ "proved": images.values().map(BTreeMap::len).sum::<usize>() })),
+        false => Ok(waits(&missing, images)),
+    }
+}
+
+/// Waits for images that are missing.
+pub(crate) fn waits(missing: &[String], images: &BTreeMap<String, Found>) -> Outcome {
     let all: usize = images.values().map(BTreeMap::len).sum();
-    let Some(first) = missing.first() else { return done(&json!({ "proved": all })) };
-    Ok(waiting(
-        Condition::ImagePresent(first.clone()),
-        format!("{} of {all} images are not in production yet, {first} among them", missing.len()),
-        None,
-        POLL,
-        0,
-    ))
+    let first = missing.first().cloned().unwrap_or_default();
+    let summary = format!("{} of {all} images are not in production yet, {first} among them", missing.len());
+    waiting(Condition::ImagePresent(first), summary, None, POLL, 0)
 }
 
 /// Images that are not in production yet.

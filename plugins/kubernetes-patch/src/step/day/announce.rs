@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::chat::{Saying, say};
-use super::input::{Cut, Day, Mail, Opened, bound};
-use super::{open, service};
+use super::input::{Cut, Day, MadeFrom, Mail, Opened, bound};
+use super::{open, proof, service};
 use crate::core::mail::{LISTS, base64url, message, plain, subject};
 use crate::core::thread;
 
@@ -30,7 +30,13 @@ struct Announced {
 
 /// Keeps the mail with the run, and sends it or has it sent.
 pub(super) fn run(context: &Context, day: &Day, cut: &Cut) -> Result<Outcome, Error> {
-    let tag = bound(context, cut)?.tags.prime;
+    let bound = bound(context, cut)?;
+    if context.answer_to("announce").is_none() {
+        let promoted: MadeFrom = context.needed_output("promote")?;
+        let staged = promoted.made_from.get(&cut.branch).map(String::as_str);
+        proof::of_release(day, cut, &bound, staged)?;
+    }
+    let tag = bound.tags.prime;
     let html =
         service::text(&format!("https://dl.k8s.io/release/{tag}/announcement.html")).map_err(|error| {
             match error {

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::super::promote::{self, Promoted};
 use super::super::propose::{Merged, wait_merged};
 use super::chat::{Saying, say};
-use super::input::{Cut, Day, Opened, Preflight};
-use super::service;
+use super::input::{Cut, Day, MadeFrom, Opened, Preflight, bound};
+use super::{proof, service};
 use crate::core::thread;
 
 /// Name of the job.
@@ -25,12 +25,15 @@ fn tags(context: &Context) -> Result<Vec<String>, Error> {
     Ok(preflight.cuts.into_iter().flat_map(|cut| cut.tags.ordered).collect())
 }
 
+/// Nothing is promoted that was not made from what the day is bound to.
 pub(super) fn promote(context: &Context, day: &Day) -> Result<Outcome, Error> {
+    let of_stage = |cut: &Cut| Ok((cut.branch.clone(), proof::of_stage(day, cut, &bound(context, cut)?)?));
+    let made_from = day.cuts.iter().map(of_stage).collect::<Result<_, Error>>()?;
     let promoted = promote::promote(&day.place, &tags(context)?)?;
     if let Some(why) = &promoted.incomplete {
         return Err(conflict(format!("what is promoted already should not have been: {why}")));
     }
-    done(&promoted)
+    done(&MadeFrom { promoted, made_from })
 }
 
 pub(super) fn merged(context: &Context) -> Result<Outcome, Error> {
@@ -119,13 +122,16 @@ pub(super) fn job(context: &Context, day: &Day) -> Result<Outcome, Error> {
 /// Proves every digest, and says so in every thread.
 pub(super) fn production(context: &Context, day: &Day) -> Result<Outcome, Error> {
     let promoted: Promoted = context.needed_output("promote")?;
-    let outcome = promote::prove(&day.place, &promoted.images)?;
-    if matches!(outcome, Outcome::Done(_)) {
-        for cut in &day.cuts {
-            tell(context, day, cut, promoted.pull.url.as_deref().unwrap_or_default())?;
-        }
+    let missing = promote::missing(&day.place, &promoted.images)?;
+    if !missing.is_empty() {
+        return Ok(promote::waits(&missing, &promoted.images));
     }
-    Ok(outcome)
+    let signatures = proof::signatures(day, &day.place, &promoted.images)?;
+    for cut in &day.cuts {
+        tell(context, day, cut, promoted.pull.url.as_deref().unwrap_or_default())?;
+    }
+    let proved: usize = promoted.images.values().map(std::collections::BTreeMap::len).sum();
+    done(&json!({ "proved": proved, "signatures": signatures }))
 }
 
 fn tell(context: &Context, day: &Day, cut: &Cut, url: &str) -> Result<(), Error> {

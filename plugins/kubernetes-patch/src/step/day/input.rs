@@ -1,11 +1,13 @@
 //! What a day is told, and what its steps leave for each other.
 
+use std::collections::BTreeMap;
+
 use castoff_sdk::Error;
 use castoff_sdk::process::Context;
 use castoff_sdk::step::{inputs as read_inputs, invalid};
 use serde::{Deserialize, Serialize};
 
-use super::super::promote::Place;
+use super::super::promote::{Place, Promoted};
 use super::{CURRENT, SEED};
 use crate::core::cloud_build::{Build, Workshop};
 use crate::core::version::{Kind, MASTER, Tags, release_branch};
@@ -44,6 +46,26 @@ pub(super) enum Builder {
     CloudBuild,
     /// `krel` on the operator's machine.
     Krel,
+}
+
+/// Who signs the images of production, as `cosign` names it
+/// (<https://kubernetes.io/docs/tasks/administer-cluster/verify-signed-artifacts/>).
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Signer {
+    /// Identity in the certificate.
+    pub(super) identity: String,
+    /// Who vouches for it.
+    pub(super) issuer: String,
+}
+
+impl Default for Signer {
+    fn default() -> Self {
+        Self {
+            identity: "krel-trust@k8s-releng-prod.iam.gserviceaccount.com".to_owned(),
+            issuer: "https://accounts.google.com".to_owned(),
+        }
+    }
 }
 
 /// A cut of the day.
@@ -96,6 +118,8 @@ pub(super) struct Day {
     pub(super) mail: Mail,
     #[serde(default)]
     pub(super) builder: Builder,
+    #[serde(default)]
+    pub(super) signer: Signer,
     #[serde(default)]
     pub(super) thanks: String,
     #[serde(default)]
@@ -178,6 +202,12 @@ pub(super) struct Bound {
     pub(super) gap: usize,
     pub(super) new_branch: bool,
     pub(super) kube_cross: String,
+    /// Project of the packages; none where it may not be looked at.
+    #[serde(default)]
+    pub(super) packages: Option<String>,
+    /// Open pull requests into the branch; none where they may not be looked at.
+    #[serde(default)]
+    pub(super) waiting: Option<Vec<String>>,
     #[serde(flatten)]
     pub(super) tags: Tags,
 }
@@ -202,6 +232,16 @@ pub(super) struct Opened {
     pub(super) url: String,
     /// The thread's first message, where there is one.
     pub(super) thread: Option<String>,
+}
+
+/// Output of `promote`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct MadeFrom {
+    #[serde(flatten)]
+    pub(super) promoted: Promoted,
+    /// The commit that each stage was made from, by branch.
+    #[serde(default)]
+    pub(super) made_from: BTreeMap<String, String>,
 }
 
 /// Output of a build's step.

@@ -10,6 +10,7 @@ mod images;
 mod input;
 mod open;
 mod preflight;
+mod proof;
 mod service;
 
 use castoff_sdk::Error;
@@ -75,6 +76,11 @@ pub(super) fn describe() -> Process {
             "builder",
             InputKind::Text,
             "`cloud-build` (when left out) or `krel`, a program of the policy",
+        ),
+        optional(
+            "signer",
+            InputKind::Table,
+            "identity and issuer of the images' signatures; those of Kubernetes when left out",
         ),
         optional("thanks", InputKind::Text, "who helped, for the last message"),
         optional(

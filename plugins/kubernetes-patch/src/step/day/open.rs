@@ -2,7 +2,7 @@
 
 use castoff_sdk::github::{self, Issue, IssueSpec};
 use castoff_sdk::process::{Context, Outcome};
-use castoff_sdk::step::{approval, done};
+use castoff_sdk::step::{approval, done, not_found};
 use castoff_sdk::{Error, testgrid};
 use serde_json::json;
 
@@ -10,16 +10,44 @@ use super::build::builds_of;
 use super::chat::{Saying, say};
 use super::input::{Built, Cut, Day, Opened, bound};
 use crate::core::boards::{Board, comment, names, objections};
-use crate::core::ticket::{Item, LABELS, body, title};
+use crate::core::ticket::{self, Item, LABELS, Text, body, title};
+use crate::core::version::MASTER;
 use crate::core::{history, thread};
 
 /// Opens the issue and the thread.
 pub(super) fn run(context: &Context, day: &Day, cut: &Cut) -> Result<Outcome, Error> {
     let bound = bound(context, cut)?;
+    if let Some(asks) = held(context, day, &bound.tags.prime)? {
+        return Ok(asks);
+    }
     let issue = keep(context, day, cut, true, None)?;
     let text = thread::head(&bound.tags.prime, &issue.url);
     let thread = say(context, day, &Saying { key: "thread", text: &text, thread: None, replaces: None })?;
     done(&Opened { issue: issue.number, url: issue.url, thread })
+}
+
+/// The most open issues that are looked through.
+const LISTED: u32 = 100;
+
+/// Two managers can begin the same cut: an open issue about it that this run does not keep is taken over by a person's word
+/// only.
+fn held(context: &Context, day: &Day, tag: &str) -> Result<Option<Outcome>, Error> {
+    let open = github::find_issues(&day.issues, Some(true), &[], LISTED)?;
+    let other = open.iter().find(|issue| {
+        ticket::is_about(&issue.title, tag) && ticket::holder(&issue.body) != Some(context.run.as_str())
+    });
+    let Some(other) = other else { return Ok(None) };
+    let question = format!("take-over-{}", other.number);
+    if context.approved(&question)?.is_some() {
+        return Ok(None);
+    }
+    let keeper = match ticket::holder(&other.body) {
+        Some(run) => format!("the run {run} keeps it"),
+        None => format!("{} opened it, and keeps it by hand", other.author),
+    };
+    let prompt =
+        format!("{} is about {tag} already: {keeper}. Is this run to cut {tag} all the same?", other.url);
+    Ok(Some(approval(&question, prompt, None)))
 }
 
 /// Brings the issue to what has been done so far.
@@ -33,7 +61,14 @@ pub(super) fn keep(
     let bound = bound(context, cut)?;
     let tag = &bound.tags.prime;
     let items = items(context, day, cut)?;
-    let body = body(tag, &day.workshop.tool_version, &bound.build_version, &items, history);
+    let body = body(&Text {
+        tag,
+        tool: &day.workshop.tool_version,
+        build_version: &bound.build_version,
+        items: &items,
+        history,
+        run: &context.run,
+    });
     let spec = IssueSpec {
         key: format!("cut-{tag}"),
         title: title(tag),
@@ -80,8 +115,14 @@ fn items(context: &Context, day: &Day, cut: &Cut) -> Result<Vec<Item>, Error> {
 pub(super) fn testgrid(context: &Context, day: &Day, cut: &Cut) -> Result<Outcome, Error> {
     let opened: Opened = context.needed_output(&cut.step("open"))?;
     let mut boards = Vec::new();
-    for name in names(&cut.branch) {
-        boards.push(Board { tabs: testgrid::dashboard(&name)?, name });
+    // A branch that is not there yet is judged by the one it comes from.
+    let judged = if bound(context, cut)?.new_branch { MASTER } else { cut.branch.as_str() };
+    for name in names(judged) {
+        let tabs = testgrid::dashboard(&name).map_err(|error| match error {
+            Error::NotFound(what) => not_found(format!("{what}; which boards speak for {judged}?")),
+            other => other,
+        })?;
+        boards.push(Board { tabs, name });
     }
     github::ensure_comment(&day.issues, opened.issue, "testgrid", &comment(&cut.branch, &boards))?;
     let objections = objections(&boards, context.now);

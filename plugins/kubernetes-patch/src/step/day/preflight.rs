@@ -1,6 +1,7 @@
 //! Before anything is done: build versions, tags, the publishing bot, and the green signal.
 
 use castoff_sdk::git::{self, Repository};
+use castoff_sdk::github::{self, PullFilter, PullState};
 use castoff_sdk::process::{Context, Outcome, Question};
 use castoff_sdk::step::{APPROVE, DECLINE, conflict, document, done, not_found};
 use castoff_sdk::{Error, logging};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::input::{Bound, Cut, Day, Preflight};
 use super::service;
-use crate::core::version::{self, MASTER};
+use crate::core::version::{self, Kind, MASTER};
 
 /// Issue that the publishing bot opens when it fails, and closes when it succeeds.
 const BOT: u64 = 56_876;
@@ -18,6 +19,12 @@ const GAP: u32 = 1_000;
 
 /// Where the version of the cross build image stands.
 const CROSS: &str = "build/build-image/cross/VERSION";
+
+/// Name of the secret for the build service of the packages.
+const PACKAGES: &str = "obs-login";
+
+/// The most open pull requests that are listed of a branch.
+const LISTED: u32 = 30;
 
 /// The answer that asks again later.
 const LATER: &str = "not-yet";
@@ -78,6 +85,8 @@ fn bind(day: &Day, repository: &Repository, cut: &Cut) -> Result<Bound, Error> {
         );
     }
     let kube_cross = repository.read(&head.id, CROSS)?.unwrap_or_default();
+    let packages = packages(cut.r#type, &tags.prime)?;
+    let waiting = waiting(day, cut)?;
     Ok(Bound {
         branch: cut.branch.clone(),
         build_version,
@@ -86,8 +95,40 @@ fn bind(day: &Day, repository: &Repository, cut: &Cut) -> Result<Bound, Error> {
         gap,
         new_branch,
         kube_cross: String::from_utf8_lossy(&kube_cross).trim().to_owned(),
+        packages,
+        waiting,
         tags,
     })
+}
+
+/// The project that the packages are built in. It is made by hand once a minor, and a build finds out after an hour that it
+/// is not there.
+fn packages(kind: Kind, prime: &str) -> Result<Option<String>, Error> {
+    let channel = if kind == Kind::Official { "stable" } else { "prerelease" };
+    let version = version::parse(prime).ok_or_else(|| conflict(format!("{prime} is no version")))?;
+    let project = format!("isv:kubernetes:core:{channel}:v{}.{}:build", version.major, version.minor);
+    let url = format!("https://api.opensuse.org/source/{project}/_meta");
+    match service::exists(&url, PACKAGES) {
+        Ok(true) => Ok(Some(project)),
+        Ok(false) => Err(conflict(format!(
+            "the package project {project} is not there; contact @release-managers, and retry when it is"
+        ))),
+        Err(Error::Denied(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// Open pull requests into the branch: a cherry-pick that was to be part of the release, perhaps.
+fn waiting(day: &Day, cut: &Cut) -> Result<Option<Vec<String>>, Error> {
+    if cut.branch == MASTER {
+        return Ok(None);
+    }
+    let filter = PullFilter { state: Some(PullState::Open), base: Some(cut.branch.clone()), head: None };
+    match github::find_pull_requests(&day.kubernetes, &filter, LISTED) {
+        Ok(found) => Ok(Some(found.iter().map(|pull| format!("#{} {}", pull.number, pull.title)).collect())),
+        Err(Error::Denied(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
 }
 
 /// The publishing bot is healthy while its issue is closed.
@@ -133,8 +174,14 @@ fn summary(preflight: &Preflight) -> String {
     let row = |cut: &Bound| {
         let gap = if cut.gap > 0 { format!(", {} newer commits", cut.gap) } else { String::new() };
         let new = if cut.new_branch { ", a new branch" } else { "" };
+        let packages = cut.packages.as_deref().map_or("not looked at", |_| "the project is there");
+        let waiting: String = match &cut.waiting {
+            None => "  - open pull requests: not looked at\n".to_owned(),
+            Some(none) if none.is_empty() => "  - no pull request into it is open\n".to_owned(),
+            Some(open) => open.iter().map(|pull| format!("  - open: {pull}\n")).collect(),
+        };
         format!(
-            "- {}: {} from {} (head {}{gap}{new})\n",
+            "- {}: {} from {} (head {}{gap}{new})\n  - packages: {packages}\n{waiting}",
             cut.branch,
             cut.tags.ordered.join(" and "),
             cut.build_version,

@@ -11,6 +11,18 @@ pub(super) fn bearer(secret: &str) -> Header {
     Header { name: "authorization".to_owned(), value }
 }
 
+/// Whether something is there, for those who log in with a secret of this name (`name:password` in base64).
+pub(super) fn exists(url: &str, secret: &str) -> Result<bool, Error> {
+    let value = HeaderValue::Secret(("Basic ".to_owned(), secret.to_owned(), String::new()));
+    let headers = vec![Header { name: "authorization".to_owned(), value }];
+    let request = Request { method: "GET".to_owned(), url: url.to_owned(), headers, body: None };
+    match http::fetch(&request)?.status {
+        200 => Ok(true),
+        404 => Ok(false),
+        status => Err(Error::Unavailable(format!("{url} answers {status}"))),
+    }
+}
+
 pub(super) fn get(url: &str, secret: Option<&str>) -> Request {
     let headers = secret.map(bearer).into_iter().collect();
     Request { method: "GET".to_owned(), url: url.to_owned(), headers, body: None }
