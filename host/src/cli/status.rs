@@ -1,7 +1,9 @@
 //! `castoff status`: one screen that says where a run stands and whose move it is.
 
 use castoff::clock::Clock;
-use castoff::journal::{Condition, End, Header, Journal, RunState, Status, StepState, Verdict, World};
+use castoff::journal::{
+    Answer, Condition, End, Header, Journal, RunState, Status, StepKind, StepState, Verdict, World,
+};
 use castoff::site::Stored;
 use serde_json::json;
 
@@ -111,7 +113,8 @@ pub(super) fn details(state: &RunState, step: &StepState, timing: &Timing) -> Ve
         format!("since {} ({})", time::moment(at), time::span(SystemClock.now() - at))
     };
     match &step.status {
-        Status::Pending | Status::Done { .. } => Vec::new(),
+        Status::Pending => Vec::new(),
+        Status::Done { .. } => decided(step),
         Status::Running => {
             let began = timing.began(id).map(|at| format!(" {}", since(at))).unwrap_or_default();
             vec![format!("running{began}, attempt {}", step.attempts)]
@@ -166,6 +169,24 @@ pub(super) fn details(state: &RunState, step: &StepState, timing: &Timing) -> Ve
             vec![format!("skipped by {}: {}", text::line(by), text::line(reason))]
         }
     }
+}
+
+/// What people decided on the way to a step that is done, where that is more than one agreement to what it asks anyway: a
+/// refusal first, an answer to something that went wrong.
+fn decided(step: &StepState) -> Vec<String> {
+    let plain = step.node.kind == StepKind::Gate && step.answers.len() <= 1;
+    if plain || step.answers.is_empty() {
+        return Vec::new();
+    }
+    let said = |answer: &Answer| {
+        format!(
+            "{} {} by {}",
+            text::line(&answer.question),
+            text::line(&answer.choice),
+            text::line(&answer.by)
+        )
+    };
+    vec![format!("answered: {}", step.answers.iter().map(said).collect::<Vec<_>>().join("; "))]
 }
 
 /// The run as a whole in one line.

@@ -144,6 +144,12 @@ pub struct StepState {
     pub effects: Vec<Effect>,
     /// Answers of people, oldest first.
     pub answers: Vec<Answer>,
+    /// Answers, by their places, that were not the affirmative one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<usize>,
+    /// Those among them that a later retry overruled: the step asks again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overruled: Vec<usize>,
     /// Documents it kept with the run; a later one replaces an earlier one of the same name.
     pub artefacts: Vec<Artefact>,
     /// Calls that the policy refused.
@@ -173,7 +179,32 @@ impl StepState {
     pub(super) fn new(node: StepNode) -> Self {
         let (effects, answers, artefacts, denials, edits) = Default::default();
         let status = Status::Pending;
-        Self { node, status, attempts: 0, effects, answers, artefacts, denials, edits, confirmed: false }
+        let (refusals, overruled) = Default::default();
+        Self {
+            node,
+            status,
+            attempts: 0,
+            effects,
+            answers,
+            refusals,
+            overruled,
+            artefacts,
+            denials,
+            edits,
+            confirmed: false,
+        }
+    }
+
+    /// Answers that still count, oldest first: what the step is given.
+    #[must_use]
+    pub fn standing_answers(&self) -> Vec<Answer> {
+        let counts = |place: &usize| !self.overruled.contains(place);
+        self.answers
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| counts(at))
+            .map(|(_, answer)| answer.clone())
+            .collect()
     }
 
     /// Effects without a known end, oldest first.
@@ -229,6 +260,11 @@ impl StepState {
             self.edits.retain(|known| known.question != edit.question);
             self.edits.push(edit);
         }
+        if let Status::Asks { question, .. } = &self.status
+            && !approval::affirms(question, &answer.choice)
+        {
+            self.refusals.push(self.answers.len());
+        }
         self.answers.push(answer.clone());
     }
 }
@@ -282,7 +318,13 @@ pub(super) fn take(step: &mut StepState, seq: u64, event: &Event) {
         Event::Skipped { reason, by, .. } => {
             step.status = Status::Skipped { reason: reason.clone(), by: by.clone() };
         }
-        Event::Retried { .. } => step.status = Status::Pending,
+        Event::Retried { .. } => {
+            if matches!(step.status, Status::Failed { .. }) {
+                let refusals = std::mem::take(&mut step.refusals);
+                step.overruled.extend(refusals);
+            }
+            step.status = Status::Pending;
+        }
         Event::Confirmed { .. } => step.confirmed = true,
         Event::RunCreated { .. }
         | Event::Bound { .. }

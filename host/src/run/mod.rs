@@ -17,7 +17,9 @@ use crate::engine::ReportedError;
 use crate::engine::{Ambience, Context, Outcome, Plugin, StepFault};
 use crate::function::Class;
 use crate::gate::{CallLimits, Capabilities, Gate, GateParts, Hold, leftover};
-use crate::journal::{Event, Header, JournalError, Question, Rule, RunState, Status, Verdict, Wait, World};
+use crate::journal::{
+    Event, Header, JournalError, Question, Rule, RunState, Status, StepState, Verdict, Wait, World,
+};
 use crate::policy::{Approval, Grants};
 
 pub mod channel;
@@ -370,7 +372,7 @@ impl Runner {
             now: self.parts.ledger.now().timestamp(),
             inputs: header.inputs.to_string(),
             outputs: outputs.into_iter().map(|(step, value)| (step.into(), value.to_string())).collect(),
-            answers: state.step(step).map(|step| step.answers.clone()).unwrap_or_default(),
+            answers: state.step(step).map(StepState::standing_answers).unwrap_or_default(),
         }
     }
 

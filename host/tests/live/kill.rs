@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout)]
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -146,6 +147,66 @@ fn killed_at_every_event() {
     }
     println!("{total} crash points of the real process");
     assert!(total > 0, "there is no example");
+}
+
+#[test]
+fn a_day_of_four_branches_killed_again_and_again() {
+    let release = "../plugins/kubernetes-patch/rehearsal/four-branches/release.toml";
+    let release = Path::new(env!("CARGO_MANIFEST_DIR")).join(release);
+    let calm = play(&Place::of(&release), |_| false);
+    // Each release dies every so many events; all of them together die at every event there is.
+    let firsts: Vec<u64> = (1..=LIFE).step_by(if whole() { 1 } else { 8 }).collect();
+    side_by_side(&firsts, |first| {
+        let deaths = Deaths { first: *first, step: Some(LIFE) };
+        let played = play(&Place::of(&release), |number| deaths.at(number));
+        assert!(played.deaths > 20, "killed at {first} and so on: it died {} times only", played.deaths);
+        assert_same(&calm.world, &played.world, &format!("killed at {first}, then every {LIFE}"));
+    });
+}
+
+/// Lines of the largest screen that is still one.
+const SCREEN: usize = 54;
+
+#[test]
+fn everything_that_went_wrong_is_on_one_screen() {
+    let release = "../plugins/kubernetes-patch/rehearsal/four-branches/release.toml";
+    let place = Place::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join(release));
+    let (run, mut ended) = place.begin(&[]);
+    let screen = || {
+        let shown = place.castoff(&["status", &run]).out;
+        assert!(shown.lines().count() <= SCREEN, "more than a screen:\n{shown}");
+        shown
+    };
+    // The first signal is a refusal, and somebody begins again.
+    let declined = place.castoff(&["approve", &run, "go", "--choice", "decline", "--as", "approver"]);
+    assert_eq!(declined.code, Some(0), "{}", declined.shown());
+    assert_eq!(place.resume(&run, None).code, Some(1));
+    let shown = screen();
+    assert!(shown.contains("failed (conflict): approver answered \"decline\" to \"go-1\""), "{shown}");
+    assert_eq!(place.castoff(&["retry", &run, "go"]).code, Some(0));
+    let (mut failed, mut rerun) = (false, false);
+    for _ in 0..MOST {
+        match ended.code {
+            Some(0) => break,
+            Some(10) => place.pass(TimeDelta::hours(1)),
+            Some(11) => {
+                let shown = screen();
+                failed |= shown.contains("No-mock Stage of v1.33.8 ended FAILURE");
+                rerun |= shown.contains("The promotion job of ") && shown.contains("ended failure");
+                place.approve_all(&run, || None);
+            }
+            _ => panic!("{}\n{}", ended.shown(), place.status(&run)),
+        }
+        ended = place.resume(&run, None);
+    }
+    assert_eq!(ended.code, Some(0), "{}", ended.shown());
+    assert!(failed && rerun, "failed build seen: {failed}, failed job seen: {rerun}");
+    let shown = screen();
+    for what in
+        ["answered: go-1 decline by approver; go-", "answered: retry-1 approve by", "answered: rerun-"]
+    {
+        assert!(shown.contains(what), "{what}:\n{shown}");
+    }
 }
 
 #[test]

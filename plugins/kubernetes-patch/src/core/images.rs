@@ -28,6 +28,10 @@ pub enum Order {
 pub struct Images<'t> {
     /// Comments above the first image.
     header: Vec<&'t str>,
+    /// Comments above or behind another line, by image and digest; no digest is the image's own line.
+    notes: BTreeMap<(&'t str, &'t str), Vec<&'t str>>,
+    /// Comments below everything.
+    footer: Vec<&'t str>,
     by_name: BTreeMap<&'t str, Digests<'t>>,
 }
 
@@ -108,26 +112,37 @@ impl<'t> Images<'t> {
     /// [`Refusal::Line`].
     pub fn parse(text: &'t str) -> Result<Self, Refusal> {
         let mut images = Self::default();
-        let mut open: Option<&mut Digests<'t>> = None;
+        let mut open: Option<(&'t str, &mut Digests<'t>)> = None;
+        let mut comments: Vec<&'t str> = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let bare = line.trim();
             if bare.is_empty() || bare == "dmap:" || bare == "dmap: {}" {
                 continue;
             }
             if bare.starts_with('#') {
-                // Further down it would lose its place.
-                if open.is_some() {
-                    return Err(Refusal::Line(number + 1));
-                }
-                images.header.push(line);
-            } else if let Some(name) = bare.strip_prefix("- name:") {
+                comments.push(bare);
+                continue;
+            }
+            let (bare, behind) = uncommented(bare);
+            comments.extend(behind);
+            let place = if let Some(name) = bare.strip_prefix("- name:") {
                 let name = name.trim().trim_matches(['"', '\'']);
-                open = Some(images.by_name.entry(name).or_default());
+                if open.is_none() {
+                    images.header = std::mem::take(&mut comments);
+                }
+                open = Some((name, images.by_name.entry(name).or_default()));
+                (name, "")
             } else {
                 let (digest, tags) = digest_line(bare).ok_or(Refusal::Line(number + 1))?;
-                open.as_mut().ok_or(Refusal::Line(number + 1))?.entry(digest).or_default().extend(tags);
+                let (name, digests) = open.as_mut().ok_or(Refusal::Line(number + 1))?;
+                digests.entry(digest).or_default().extend(tags);
+                (*name, digest)
+            };
+            if !comments.is_empty() {
+                images.notes.entry(place).or_default().append(&mut comments);
             }
         }
+        images.footer = comments;
         Ok(images)
     }
 
@@ -135,17 +150,20 @@ impl<'t> Images<'t> {
     #[must_use]
     pub fn write(&self, order: Order) -> String {
         let mut out = String::new();
-        for line in &self.header {
-            out.push_str(line);
-            out.push('\n');
-        }
+        let say = |out: &mut String, indent: &str, lines: &[&str]| {
+            lines.iter().for_each(|line| out.extend([indent, *line, "\n"]));
+        };
+        let notes = |name, digest| self.notes.get(&(name, digest)).map(Vec::as_slice).unwrap_or_default();
+        say(&mut out, "", &self.header);
         for (name, digests) in &self.by_name {
+            say(&mut out, "", notes(*name, ""));
             let _ = write!(out, "- name: {name}\n  dmap:{}\n", if digests.is_empty() { " {}" } else { "" });
             let mut rows: Vec<_> = digests.iter().collect();
             if order == Order::TagSort {
                 rows.sort_by_key(|(digest, tags)| (tags.first().copied().unwrap_or_default(), **digest));
             }
             for (digest, tags) in rows {
+                say(&mut out, "    ", notes(*name, *digest));
                 let _ = write!(out, "    \"{digest}\": [");
                 for (at, tag) in tags.iter().enumerate() {
                     let _ = write!(out, "{}\"{tag}\"", if at > 0 { "," } else { "" });
@@ -153,6 +171,7 @@ impl<'t> Images<'t> {
                 out.push_str("]\n");
             }
         }
+        say(&mut out, "", &self.footer);
         out
     }
 
@@ -208,10 +227,18 @@ impl<'t> Images<'t> {
     }
 }
 
-/// `"sha256:…": ["v1", "v2"]`, with or without spaces.
+/// A line without the comment behind it, and the comment.
+fn uncommented(bare: &str) -> (&str, Option<&str>) {
+    match bare.find(" #") {
+        Some(at) => (bare.get(..at).unwrap_or(bare).trim_end(), bare.get(at + 1..)),
+        None => (bare, None),
+    }
+}
+
+/// `"sha256:…": ["v1", "v2"]`, with or without spaces and quotes.
 fn digest_line(bare: &str) -> Option<(&str, Vec<&str>)> {
-    let (digest, tags) = bare.split_once("\":").or_else(|| bare.split_once("':"))?;
-    let digest = digest.trim_start_matches(['"', '\'']);
+    let (digest, tags) = bare.split_once('[').and_then(|(key, _)| Some((key, bare.get(key.len()..)?)))?;
+    let digest = digest.trim_end().strip_suffix(':')?.trim_matches(['"', '\'']);
     let hash = digest.strip_prefix("sha256:")?;
     if hash.is_empty() || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
@@ -359,10 +386,21 @@ mod tests {
             assert!(said.contains(why), "{said}");
         }
         for (text, line) in
-            [("- name: a\n  dmap:\n    x\n", 3), ("\"sha256:00\": []\n", 1), ("- name: a\n# b\n", 2)]
+            [("- name: a\n  dmap:\n    x\n", 3), ("\"sha256:00\": []\n", 1), ("- name: a\nb # c\n", 2)]
         {
             assert_eq!(Images::parse(text), Err(Refusal::Line(line)), "{text}");
         }
+    }
+
+    #[test]
+    fn comments_keep_their_place() {
+        let text = "# head\n- name: a\n  dmap:\n    # first\n    \"sha256:00\": [\"v1.25.1\"] # behind\n# of b\n- name: b\n  dmap: {}\n# last\n";
+        let written = Images::parse(text).unwrap().write(Order::TagSort);
+        let wanted = "# head\n- name: a\n  dmap:\n    # first\n    # behind\n    \"sha256:00\": [\"v1.25.1\"]\n# of b\n- name: b\n  dmap: {}\n# last\n";
+        assert_eq!(written, wanted);
+        assert_eq!(Images::parse(&written).unwrap().write(Order::TagSort), wanted);
+        let bare = Images::parse("- name: a\n  dmap:\n    sha256:00: [v1, 'v2']\n").unwrap();
+        assert_eq!(bare.write(Order::TagSort), "- name: a\n  dmap:\n    \"sha256:00\": [\"v1\",\"v2\"]\n");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) fn of_stage(day: &Day, cut: &Cut, bound: &Bound) -> Result<String, Er
     let known = git::open(&day.kubernetes)?.resolve(&commit)?;
     let bases = bases(bound);
     let fits =
-        known.is_none_or(|known| bases.iter().any(|base| known.id == *base || known.parents.contains(base)));
+        known.is_none_or(|known| bases.iter().any(|base| known.id == **base || known.parents.contains(base)));
     if !fits {
         return Err(conflict(format!(
             "the stage of {} was made from {commit}; the day is bound to {}",
