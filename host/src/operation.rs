@@ -103,6 +103,8 @@ impl std::fmt::Display for Need {
                 let mut plain = url.clone();
                 plain.set_query(None);
                 plain.set_fragment(None);
+                // A star of an address is a letter; in the line of a policy it would stand for any others.
+                let plain = plain.as_str().replace('*', "%2A");
                 write!(f, "http.{} {plain}", method.to_ascii_lowercase())
             }
             Self::Secret { name, origin } => write!(f, "secret {name} {origin}"),

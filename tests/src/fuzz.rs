@@ -16,7 +16,7 @@ use castoff::journal::{
     Event, Export, FORMAT, Header, Identity, Journal, PluginIdentity, StepKind, StepNode, World,
 };
 use castoff::operation::Need;
-use castoff::policy::pattern::{RefPattern, UrlPattern};
+use castoff::policy::pattern::{RefPattern, UrlPattern, is_full_ref};
 use castoff::policy::{Policy, Power, manifest};
 use castoff::release::ReleaseFile;
 use chrono::DateTime;
@@ -224,7 +224,10 @@ pub fn values(data: &[u8]) {
         assert_eq!(slug.to_string(), at(0));
         assert!(!at(0).contains("..") || !at(0).split('/').any(|part| part == ".."), "{:?}", at(0));
         named(&Need::GitRead { repository: slug.clone() });
-        named(&Need::GitPush { repository: slug, reference: at(1).to_owned() });
+        // The gate refuses what is no name before it decides.
+        if is_full_ref(at(1)) {
+            named(&Need::GitPush { repository: slug, reference: at(1).to_owned() });
+        }
     }
     if let Ok(pattern) = RefPattern::parse("refs/**")
         && pattern.matches(at(1))
@@ -272,11 +275,15 @@ fn address(url: &Url) {
     named(&Need::Http { method: "GET".into(), url: url.clone() });
 }
 
-/// The line that a denial names, when a policy can hold it, allows what was denied.
+/// The line that a denial names, when a policy can hold it, allows what was denied, and no more than it where that can be
+/// spelt.
 fn named(need: &Need) {
     let line = need.to_string();
+    let spells_all = !matches!(need, Need::Command { .. } | Need::Variable { .. });
+    assert!(!spells_all || !line.contains('*'), "{line:?} allows more than {need:?}");
     if let Ok(power) = line.parse::<Power>() {
-        assert!(power.allows(need), "{line:?} does not allow {need:?}");
+        // A star of an address is spelt so that it does not stand for others.
+        assert!(power.allows(need) || line.contains("%2A"), "{line:?} does not allow {need:?}");
         spelt(&power);
     }
 }

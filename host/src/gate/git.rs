@@ -11,7 +11,7 @@ use crate::capability::git::{
 };
 use crate::capability::{CapabilityError, Probe, Slug};
 use crate::operation::{Need, Operation};
-use crate::policy::pattern::RefPattern;
+use crate::policy::pattern::{RefPattern, is_full_ref};
 
 /// Authority over one remote, as a guest holds it.
 #[derive(Debug, Clone)]
@@ -53,12 +53,21 @@ impl Repository {
     }
 
     fn holds(&self, reference: &str) -> Result<(), CapabilityError> {
+        named(reference)?;
         let inside = self.narrowed.iter().all(|globs| globs.iter().any(|glob| glob.matches(reference)));
         if inside {
             return Ok(());
         }
         Err(CapabilityError::invalid(format!("{reference} is outside of what this handle was narrowed to")))
     }
+}
+
+/// Refuses what is no name of a ref before it is decided about: as the line of a policy, `refs/**` would be all of them.
+pub(super) fn named(reference: &str) -> Result<(), CapabilityError> {
+    if is_full_ref(reference) {
+        return Ok(());
+    }
+    Err(CapabilityError::invalid(format!("{reference:?} is no full name of a ref")))
 }
 
 fn reading(function: &str, slug: &Slug) -> Operation {

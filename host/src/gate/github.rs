@@ -263,6 +263,7 @@ impl Gate {
     /// Denied, conflict with a tag at another commit, or what the back end says.
     pub async fn ensure_release(&self, slug: &Slug, spec: ReleaseSpec) -> CallResult<Release> {
         let reference = format!("refs/tags/{}", spec.tag);
+        super::git::named(&reference)?;
         let assets: Vec<_> = spec
             .assets
             .iter()

@@ -129,12 +129,13 @@ impl std::fmt::Display for Hint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Grant { plugin, power, elsewhere: None } => {
-                write!(f, "add {power:?} to the powers of plugin {plugin:?} in the policy")
+                write!(f, "add {power:?} to the powers of plugin {plugin:?} in the policy{}", beyond(power))
             }
             Self::Grant { plugin, power, elsewhere: Some(line) } => write!(
                 f,
                 "line {line} grants it for other processes or steps: add {power:?} to the powers of plugin {plugin:?} \
-                 for this one"
+                 for this one{}",
+                beyond(power)
             ),
             Self::NotAsked { plugin, elsewhere: false } => {
                 write!(f, "the manifest of plugin {plugin:?} does not ask for it: no policy can allow it")
@@ -149,6 +150,12 @@ impl std::fmt::Display for Hint {
             ),
         }
     }
+}
+
+/// A warning where the line allows more than was asked for: arguments and values that cannot be spelt in one word are
+/// covered by a star.
+fn beyond(power: &str) -> &'static str {
+    if power.contains('*') { " (its star stands for more than was asked for)" } else { "" }
 }
 
 impl std::fmt::Display for Denial {

@@ -546,3 +546,35 @@ async fn steps_that_crash_do_not_disturb_their_neighbours() {
         assert_eq!(well, action == "nothing", "{action}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_that_a_denial_names_grants_no_more_than_was_asked() {
+    // What is asked for looks like a pattern, in the hope that somebody copies it.
+    let calls = [
+        json!({ "function": "git.ensure-tag", "repository": "acme/tool", "name": "**" }),
+        json!({ "function": "git.ensure-branch", "repository": "acme/tool", "name": "release-*" }),
+        json!({ "function": "git.ensure-refs", "repository": "acme/tool", "names": ["refs/**"] }),
+        json!({ "function": "github.ensure-release", "repository": "acme/tool", "name": "*" }),
+        json!({ "function": "git.open", "repository": "*/*" }),
+        json!({ "function": "http.fetch", "method": "GET", "url": "https://service.example/**" }),
+        json!({ "function": "http.fetch", "method": "GET", "url": "https://*.example/" }),
+        json!({ "function": "mail.send", "to": "*@example.org" }),
+        json!({ "function": "command.run", "line": "tool get", "variables": { "TOKEN": "secret:*" } }),
+    ];
+    for call in calls {
+        let rig = Rig::granting(&["git.read acme/tool"]);
+        let result = rig.act(usual(), "call", &call.to_string()).await.expect("a value");
+        assert!(result["done"].is_null(), "{call}: {result}");
+        let power = result["denied"]["power"].as_str().unwrap_or_default();
+        assert!(!power.contains('*'), "{call}: {result}");
+    }
+    // Where a word cannot be spelt otherwise, the denial says so.
+    let call = json!({ "function": "command.run", "line": "tool *" }).to_string();
+    let powers = ["command.run tool **".to_owned()];
+    let rig = Rig::new(crate::rig::grants(&powers, &[]));
+    let result = rig.act(usual(), "call", &call).await.expect("a value");
+    assert!(
+        result["denied"]["hint"].as_str().is_some_and(|hint| hint.contains("more than was asked")),
+        "{result}"
+    );
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout)]
 
 mod fake;
+mod fuzz;
 mod hostile;
 mod incident;
 mod matrix;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
@@ -65,10 +66,28 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Hosts that may be private, by configuration: lower-case names or addresses, without port.
-#[derive(Debug, Clone, Default)]
+/// Who knows the addresses of names.
+#[async_trait]
+trait Lookup: Send + Sync {
+    async fn addresses(&self, host: &str) -> std::io::Result<Vec<SocketAddr>>;
+}
+
+/// The system's resolver.
+struct System;
+
+#[async_trait]
+impl Lookup for System {
+    async fn addresses(&self, host: &str) -> std::io::Result<Vec<SocketAddr>> {
+        Ok(tokio::net::lookup_host((host, 0)).await?.collect())
+    }
+}
+
+/// Lets only those names and addresses through that are public, or may be private by configuration.
+#[derive(Clone)]
 pub(super) struct Guard {
+    /// Lower-case names or addresses, without port.
     private: Arc<BTreeSet<String>>,
+    lookup: Arc<dyn Lookup>,
 }
 
 /// What the guard says of an address that it refuses.
@@ -78,7 +97,8 @@ pub(super) struct Refused(String);
 
 impl Guard {
     pub(super) fn new(private: &BTreeSet<String>) -> Self {
-        Self { private: Arc::new(private.iter().map(|host| host.to_ascii_lowercase()).collect()) }
+        let private = private.iter().map(|host| host.to_ascii_lowercase()).collect();
+        Self { private: Arc::new(private), lookup: Arc::new(System) }
     }
 
     fn allows(&self, host: &str) -> bool {
@@ -104,12 +124,61 @@ impl Resolve for Guard {
         let guard = self.clone();
         Box::pin(async move {
             let host = name.as_str().to_ascii_lowercase();
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let found = guard.lookup.addresses(&host).await?;
             // One private address among public ones is how a name is made to look harmless.
             if !guard.allows(&host) && !found.iter().all(|address| is_public(address.ip())) {
                 return Err(BoxError::from(Refused(host)));
             }
             Ok::<Addrs, BoxError>(Box::new(found.into_iter()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A name that answers differently each time it is asked for.
+    struct Fickle(Mutex<VecDeque<Vec<&'static str>>>);
+
+    #[async_trait]
+    impl Lookup for Fickle {
+        async fn addresses(&self, _: &str) -> std::io::Result<Vec<SocketAddr>> {
+            let answer = self.0.lock().unwrap().pop_front().unwrap();
+            Ok(answer.into_iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 0)).collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_changes_its_mind_gains_nothing() {
+        let public = ["93.184.216.34", "2606:4700::1111"];
+        // What is answered first, whether it passes; the second answer would always be the attacker's.
+        let table: [(&[&'static str], bool); 8] = [
+            (&public, true),
+            (&public[..1], true),
+            (&["127.0.0.1"], false),
+            (&["169.254.169.254"], false),
+            (&["93.184.216.34", "10.0.0.1"], false),
+            (&["10.0.0.1", "93.184.216.34"], false),
+            (&["2606:4700::1111", "::ffff:169.254.169.254"], false),
+            (&["fd00:ec2::254"], false),
+        ];
+        for (first, passes) in table {
+            let answers = Arc::new(Fickle(Mutex::new([first.to_vec(), vec!["127.0.0.1"]].into())));
+            let guard = Guard { lookup: answers.clone(), ..Guard::new(&BTreeSet::new()) };
+            let resolved = guard.resolve("rebind.example".parse().unwrap()).await;
+            assert_eq!(resolved.is_ok(), passes, "{first:?}");
+            if let Ok(resolved) = resolved {
+                // The connection goes to the very addresses that were checked.
+                let to: Vec<String> = resolved.map(|address| address.ip().to_string()).collect();
+                assert_eq!(to, first);
+            }
+            assert_eq!(answers.0.lock().unwrap().len(), 1, "{first:?}: it is asked for once");
+        }
     }
 }
