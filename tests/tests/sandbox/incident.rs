@@ -220,9 +220,15 @@ async fn reviewdog_the_memory_is_printed() {
 /// Here there is no token to steal, and a branch beyond the grant is not written to.
 #[tokio::test(flavor = "multi_thread")]
 async fn nx_a_workflow_is_pushed_to_a_branch() {
-    for branch in ["main", "add-workflow", "release-1.0/../main", "dependabot/x"] {
+    let branches = [
+        ("main", "denied"),
+        ("add-workflow", "denied"),
+        ("dependabot/x", "denied"),
+        ("release-1.0/../main", "invalid"),
+    ];
+    for (branch, refused) in branches {
         let (status, _, theatre) = play("workflow", branch).await;
-        assert!(matches!(&status, Status::Failed { error, .. } if error == "denied"), "{branch}: {status:?}");
+        assert!(matches!(&status, Status::Failed { error, .. } if error == refused), "{branch}: {status:?}");
         assert_eq!(pushes(&theatre), 0, "{branch}");
         assert!(theatre.file("acme/tool", "main", ".github/workflows/publish.yml").is_none());
     }
