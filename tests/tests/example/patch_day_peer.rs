@@ -1,6 +1,8 @@
 //! Patch days beside what others made: a real registry, Google's own words for builds and mail, the Slack service of emulate.
 //! `tests/peers/fetch` fetches them; a test whose peer is not there says that it was skipped.
 
+#![allow(clippy::print_stderr)]
+
 use castoff_tests::peer::{Discovery, Slack, push_image};
 use castoff_tests::registry::Registry;
 use serde_json::{Value, json};
