@@ -46,37 +46,16 @@ pub(crate) struct Drive<'a> {
 impl Drive<'_> {
     /// Drives the run from an open journal; with `--watch` again and again, holding the journal only while there is
     /// something to do.
-    pub(crate) async fn go(&self, mut journal: Journal) -> Done {
+    pub(crate) async fn go(&self, journal: Journal) -> Done {
         let screen = Arc::new(Screen::new(self.app.ui.clone(), self.args.json));
         screen.learn(&journal.state()?);
         let instance = Instance::of(journal.state()?.header())?;
         let world = LiveWorld::open(self.app, self.stored, &instance)?;
-        // Whoever types the command wants to know now; what `--watch` does afterwards keeps to the intervals.
-        let (mut look, patience, mut listens) = (true, Patience::default(), 0);
-        loop {
-            let (stop, state) = self.once(journal, &screen, &world, look, &patience).await?;
-            listens = if channel::listening(&state).next().is_some() { listens + 1 } else { 0 };
-            if !self.stays(&state, stop, listens) {
-                screen.close();
-                return Ok(self.end(&screen, &world, &state, stop));
-            }
-            look = pause(self.webhooks.as_ref(), stop.next, listens).await;
-            journal = reopen(self.stored).await?;
-            let state = journal.state()?;
-            if state.is_finished() {
-                screen.close();
-                let stop = Stop { verdict: state.verdict(), next: None };
-                return Ok(self.end(&screen, &world, &state, stop));
-            }
-        }
-    }
-
-    /// Whether `--watch` has something to wait for: a time, a delivery, or an answer on GitHub.
-    fn stays(&self, state: &RunState, stop: Stop, listens: u32) -> bool {
-        self.args.watch
-            && matches!(stop.verdict, Verdict::Waiting | Verdict::Asks)
-            && !state.is_finished()
-            && (stop.next.is_some() || listens > 0 || self.webhooks.is_some())
+        let under_way = UnderWay { drive: self, screen, world, patience: Patience::default() };
+        let watching = Watching { stored: self.stored, args: self.args, webhooks: self.webhooks.as_ref() };
+        let done = watching.travel(&under_way, journal).await;
+        under_way.screen.close();
+        done
     }
 
     async fn once(
@@ -116,18 +95,90 @@ impl Drive<'_> {
         let asking = Confirming { app: self.app, args: self.args, member: None, by: &self.by };
         asking.confirm(runner, given)
     }
+}
 
-    fn end(&self, screen: &Screen, world: &LiveWorld, state: &RunState, stop: Stop) -> Exit {
-        let ui = &self.app.ui;
-        summary(ui, screen, state, world.requests());
-        if let Some(at) = stop.next {
-            ui.say(&format!("next look at {}", time::moment(at)));
-        }
-        for page in waited_pages(state) {
+/// A run with all that it acts through.
+struct UnderWay<'a> {
+    drive: &'a Drive<'a>,
+    screen: Arc<Screen>,
+    world: LiveWorld,
+    patience: Patience,
+}
+
+impl Journey for UnderWay<'_> {
+    async fn once(&self, journal: Journal, look: bool) -> Result<Halt, CommandError> {
+        let (stop, state) = self.drive.once(journal, &self.screen, &self.world, look, &self.patience).await?;
+        let parked = matches!(stop.verdict, Verdict::Waiting | Verdict::Asks) && !state.is_finished();
+        Ok(Halt { parked, next: stop.next, listening: channel::listening(&state).next().is_some() })
+    }
+
+    fn end(&self, next: Option<DateTime<Utc>>) -> Done {
+        self.screen.close();
+        let (ui, state) = (&self.drive.app.ui, self.drive.stored.journal_read_only()?.state()?);
+        summary(ui, &self.screen, &state, self.world.requests());
+        look_at(ui, next);
+        for page in waited_pages(&state) {
             ui.say(&page);
         }
-        ui.next(&next::command(state));
-        Exit::of_run(state)
+        ui.next(&next::command(&state));
+        Ok(Exit::of_run(&state))
+    }
+}
+
+/// What is driven until it halts: a run, or a train.
+pub(crate) trait Journey {
+    /// Lets everything go on that can. `look`: also what is waited for and would not be looked at yet.
+    async fn once(&self, journal: Journal, look: bool) -> Result<Halt, CommandError>;
+
+    /// Says where it stands, and how the command ends. `next`: when it is worth looking again.
+    fn end(&self, next: Option<DateTime<Utc>>) -> Done;
+}
+
+/// What a journey came to.
+pub(crate) struct Halt {
+    /// Whether the world or a person has the next move.
+    pub(crate) parked: bool,
+    /// When it is worth looking again.
+    pub(crate) next: Option<DateTime<Utc>>,
+    /// Whether a question is open that may be answered on GitHub.
+    pub(crate) listening: bool,
+}
+
+/// How long a journey is stayed with.
+pub(crate) struct Watching<'a> {
+    pub(crate) stored: &'a Stored,
+    pub(crate) args: &'a DrivingArgs,
+    pub(crate) webhooks: Option<&'a Webhooks>,
+}
+
+impl Watching<'_> {
+    /// Drives a journey until it halts; with `--watch` again, whenever there is something to look at: a time, a delivery,
+    /// or an answer on GitHub.
+    pub(crate) async fn travel(&self, journey: &impl Journey, mut journal: Journal) -> Done {
+        // Whoever types the command wants to know now; what `--watch` does afterwards keeps to the intervals.
+        let (mut look, mut listens) = (true, 0);
+        loop {
+            let Halt { parked, next, listening } = journey.once(journal, look).await?;
+            listens = if listening { listens + 1 } else { 0 };
+            let worth = next.is_some() || listens > 0 || self.webhooks.is_some();
+            if !(self.args.watch && parked && worth) {
+                return journey.end(next);
+            }
+            look = pause(self.webhooks, next, listens).await;
+            journal = reopen(self.stored).await?;
+            if journal.state()?.is_finished() {
+                // Somebody ended it meanwhile.
+                drop(journal);
+                return journey.end(None);
+            }
+        }
+    }
+}
+
+/// Says when it is worth looking again.
+pub(crate) fn look_at(ui: &Ui, next: Option<DateTime<Utc>>) {
+    if let Some(at) = next {
+        ui.say(&format!("next look at {}", time::moment(at)));
     }
 }
 
@@ -182,7 +233,7 @@ impl Confirming<'_> {
 }
 
 /// Waits until it is worth looking again; whether somebody woke it, so that everything is to be looked at.
-pub(crate) async fn pause(webhooks: Option<&Webhooks>, next: Option<DateTime<Utc>>, listens: u32) -> bool {
+async fn pause(webhooks: Option<&Webhooks>, next: Option<DateTime<Utc>>, listens: u32) -> bool {
     let answer = (listens > 0).then(|| SystemClock.now() + channel::interval(listens));
     let next = [next, answer].into_iter().flatten().min();
     let span = next.map(|at| (at - SystemClock.now()).to_std().unwrap_or_default());
@@ -205,7 +256,7 @@ pub(crate) async fn pause(webhooks: Option<&Webhooks>, next: Option<DateTime<Utc
 }
 
 /// The journal of a run after a pause; somebody may be writing an answer into it just then.
-pub(crate) async fn reopen(stored: &Stored) -> Result<Journal, CommandError> {
+async fn reopen(stored: &Stored) -> Result<Journal, CommandError> {
     for _ in 0..PATIENCE {
         match stored.journal() {
             Err(JournalError::Held { .. }) => tokio::time::sleep(Duration::from_secs(1)).await,

@@ -21,14 +21,13 @@ use chrono::{DateTime, Utc};
 use super::standing;
 use crate::cli::args::{DrivingArgs, ResumeArgs};
 use crate::cli::drive::{
-    Confirming, Parts, counted, engine_limits, hear, pause, reopen, sum_up, waited_pages,
+    Confirming, Halt, Journey, Parts, Watching, counted, engine_limits, hear, look_at, sum_up, waited_pages,
 };
 use crate::cli::error::CommandError;
-use crate::cli::exit::Exit;
 use crate::cli::instance::Instance;
 use crate::cli::run::need_token;
 use crate::cli::text::line;
-use crate::cli::time::{self, SystemClock};
+use crate::cli::time::SystemClock;
 use crate::cli::watch::{Part, Screen};
 use crate::cli::world::LiveWorld;
 use crate::cli::{App, Done, person};
@@ -90,32 +89,17 @@ impl<'a> TrainDrive<'a> {
 
     /// Drives the train from its open journal; with `--watch` again and again, holding the journals only while there is
     /// something to do.
-    pub(super) async fn go(&self, mut journal: Journal) -> Done {
+    pub(super) async fn go(&self, journal: Journal) -> Done {
         let site = self.app.site()?;
         let screen = Arc::new(Screen::new(self.app.ui.clone(), self.args.json));
         screen.learn(&journal.state()?);
         let instance = Instance::of(journal.state()?.header())?;
         let world = LiveWorld::open(self.app, self.stored, &instance)?;
-        let (mut look, mut listens) = (true, 0);
-        loop {
-            let driven = self.once(journal, &site, &screen, (&world, &instance), look).await;
-            if driven.is_err() {
-                screen.close();
-            }
-            let next = driven?;
-            let standing = standing(&site, self.stored.journal_read_only()?.state()?);
-            let listening = standing.runs.values().any(|run| channel::listening(run).next().is_some());
-            listens = if listening { listens + 1 } else { 0 };
-            let halted = matches!(standing.verdict(), Verdict::Waiting | Verdict::Asks);
-            let stays =
-                self.args.watch && halted && (next.is_some() || listens > 0 || self.webhooks.is_some());
-            if !stays {
-                screen.close();
-                return Ok(self.end(&screen, &world, &standing, next));
-            }
-            look = pause(self.webhooks.as_ref(), next, listens).await;
-            journal = reopen(self.stored).await?;
-        }
+        let under_way = UnderWay { drive: self, site, screen, world, instance };
+        let watching = Watching { stored: self.stored, args: self.args, webhooks: self.webhooks.as_ref() };
+        let done = watching.travel(&under_way, journal).await;
+        under_way.screen.close();
+        done
     }
 
     /// Lets every release go on as far as it goes; when it is worth looking again.
@@ -158,24 +142,43 @@ impl<'a> TrainDrive<'a> {
         }
         Ok(moved)
     }
+}
 
-    fn end(
-        &self,
-        screen: &Screen,
-        world: &LiveWorld,
-        standing: &Standing,
-        next: Option<DateTime<Utc>>,
-    ) -> Exit {
-        let ui = &self.app.ui;
-        summary(self.app, screen, standing, world.requests() + self.requests.load(Ordering::Relaxed));
-        if let Some(at) = next {
-            ui.say(&format!("next look at {}", time::moment(at)));
-        }
+/// A train with all that its releases act through.
+struct UnderWay<'a> {
+    drive: &'a TrainDrive<'a>,
+    site: Site,
+    screen: Arc<Screen>,
+    world: LiveWorld,
+    instance: Instance,
+}
+
+impl UnderWay<'_> {
+    fn standing(&self) -> Result<Standing, CommandError> {
+        Ok(standing(&self.site, self.drive.stored.journal_read_only()?.state()?))
+    }
+}
+
+impl Journey for UnderWay<'_> {
+    async fn once(&self, journal: Journal, look: bool) -> Result<Halt, CommandError> {
+        let through = (&self.world, &self.instance);
+        let next = self.drive.once(journal, &self.site, &self.screen, through, look).await?;
+        let standing = self.standing()?;
+        let listening = standing.runs.values().any(|run| channel::listening(run).next().is_some());
+        Ok(Halt { parked: matches!(standing.verdict(), Verdict::Waiting | Verdict::Asks), next, listening })
+    }
+
+    fn end(&self, next: Option<DateTime<Utc>>) -> Done {
+        self.screen.close();
+        let (ui, standing) = (&self.drive.app.ui, self.standing()?);
+        let requests = self.world.requests() + self.drive.requests.load(Ordering::Relaxed);
+        summary(self.drive.app, &self.screen, &standing, requests);
+        look_at(ui, next);
         for (name, run) in &standing.runs {
             waited_pages(run).iter().for_each(|page| ui.say(&format!("{name}/{page}")));
         }
-        ui.next(&super::next_command(standing));
-        super::exit(standing)
+        ui.next(&super::next_command(&standing));
+        Ok(super::exit(&standing))
     }
 }
 
