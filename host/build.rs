@@ -38,7 +38,7 @@ fn main() {
 
 /// Lays the list of files that new plugin projects are made of where `src/author/source.rs` includes it.
 fn carry_sources(workspace: &Path, out_dir: &Path) {
-    let mut files = vec![workspace.join("Cargo.toml")];
+    let mut files = vec![workspace.join("Cargo.toml"), workspace.join("Cargo.lock")];
     for folder in ["wit", "plugins/templates"] {
         files.extend(files_below(&workspace.join(folder)));
     }

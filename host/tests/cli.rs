@@ -197,6 +197,8 @@ macro_rules! check {
     }};
 }
 
+#[path = "cli/author.rs"]
+mod author;
 #[path = "cli/ci.rs"]
 mod ci;
 #[path = "cli/train.rs"]

@@ -269,8 +269,8 @@ fn ending(expected: &Expectation, state: &RunState) -> Vec<String> {
         state.steps().filter_map(|step| halted(&step.node.id, &step.status)).collect();
     if !right {
         let wanted = format!("{:?}", expected.verdict).to_lowercase();
-        let mut text =
-            format!("expected it to end as {wanted}, it ended as {}", format!("{verdict:?}").to_lowercase());
+        let ended = format!("{verdict:?}").to_lowercase();
+        let mut text = format!("expected it to end as {wanted}, it ended as {ended}");
         for (step, kind, words) in &halted {
             text += &format!("\n{step}: {kind}: {words}");
         }

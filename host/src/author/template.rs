@@ -85,6 +85,8 @@ fn sdk() -> Result<BTreeMap<String, Vec<u8>>, AuthorError> {
         files.insert(format!("{VENDORED}/{path}"), content.to_vec());
     }
     files.insert(format!("{VENDORED}/Cargo.toml"), workspace(&members)?.into_bytes());
+    // The versions that the SDK is tested with. Cargo takes out what the project does not need.
+    files.insert("Cargo.lock".into(), source::file("Cargo.lock").to_vec());
     Ok(files)
 }
 

@@ -19,12 +19,12 @@ pub(super) fn compile(project: &Project, tools: &Tools) -> Result<Vec<u8>, Autho
     if tools.offline {
         command.env("GOPROXY", "off");
     }
-    // The generated bindings link to a function of the runtime that exports returned memory.
+    // The support of the bindings links to a function of Go's runtime that is not for everybody.
     command.args([
         "build",
         "-trimpath",
         "-buildmode=c-shared",
-        "-ldflags=-checklinkname=0",
+        "-ldflags=-s -w -checklinkname=0",
         "-o",
         "build/core.wasm",
         ".",

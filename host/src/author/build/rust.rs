@@ -39,7 +39,14 @@ pub(super) fn compile(project: &Project, tools: &Tools) -> Result<Vec<u8>, Autho
     }
     let mut command = Command::new(CARGO.program);
     command.current_dir(project.folder());
-    command.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
+    command.args([
+        "build",
+        "--profile",
+        "plugin",
+        "--target",
+        TARGET,
+        "--message-format=json-render-diagnostics",
+    ]);
     if tools.offline {
         command.arg("--offline");
     }

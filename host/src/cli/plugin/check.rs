@@ -7,7 +7,7 @@ use castoff::author::project::Project;
 use castoff::engine::Graph;
 use castoff::site::Site;
 
-use super::here;
+use super::{here, shown};
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::{App, Done, text};
@@ -20,10 +20,10 @@ pub(super) async fn run(app: &App, target: &Path) -> Done {
     let project = if target.is_file() { None } else { Some(Project::open(target)?) };
     let path = project.as_ref().map_or_else(|| target.to_owned(), Project::component);
     if !path.is_file() {
-        return Err(CommandError::usage(format!("{} is not built", path.display()))
+        return Err(CommandError::usage(format!("{} is not built", shown(&path)))
             .hint(format!("castoff plugin build{}", here(target))));
     }
-    let name = path.display().to_string();
+    let name = shown(&path).to_string();
     let component = std::fs::read(&path).map_err(|error| CommandError::file(&path, &error))?;
     let plugin = site.load(&name, &component)?;
     let description = plugin.describe().await?;
@@ -59,7 +59,7 @@ async fn laid_out(site: &Site, project: &Project) -> (Vec<(String, Graph)>, Vec<
             Ok(prepared) => graphs.push((prepared.release.process.clone(), prepared.graph)),
             Err(error) => findings.push(Finding {
                 grade: Grade::Bad,
-                what: format!("{}: {error}", scenario.display()),
+                what: format!("{}: {error}", shown(&scenario)),
                 hint: None,
             }),
         }

@@ -36,6 +36,11 @@ fn here(folder: &std::path::Path) -> String {
     if folder == std::path::Path::new(".") { String::new() } else { format!(" {}", folder.display()) }
 }
 
+/// A path as a person would type it from where they are.
+fn shown(path: &std::path::Path) -> std::path::Display<'_> {
+    path.strip_prefix(".").unwrap_or(path).display()
+}
+
 /// A plugin and the size of its component in bytes. Paths are relative to the working directory.
 fn load(app: &App, name: &str) -> Result<(Plugin, usize), CommandError> {
     let site = app.site()?;

@@ -9,7 +9,7 @@ use castoff::gate::Watcher;
 use castoff::journal::{Level, Record};
 use serde_json::json;
 
-use super::here;
+use super::{here, shown};
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::{App, Done, text};
@@ -17,11 +17,11 @@ use crate::cli::{App, Done, text};
 pub(super) async fn run(app: &App, folder: &Path, only: Option<&str>, as_json: bool) -> Done {
     let project = Project::open(folder)?;
     if !project.component().is_file() {
-        return Err(CommandError::usage(format!("{} is not built", project.component().display()))
+        return Err(CommandError::usage(format!("{} is not built", shown(&project.component())))
             .hint(format!("castoff plugin build{}", here(folder))));
     }
     let site = app.site()?;
-    let (mut played, mut failed) = (0_usize, 0_usize);
+    let (mut played, mut failed) = (0_usize, Vec::new());
     for scenario in project.scenarios() {
         let name = scenario.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if only.is_some_and(|only| !name.contains(only)) {
@@ -29,7 +29,9 @@ pub(super) async fn run(app: &App, folder: &Path, only: Option<&str>, as_json: b
         }
         let outcome = play(&site, &scenario, Arc::new(Quiet)).await?;
         played += 1;
-        failed += usize::from(!outcome.differences.is_empty());
+        if !outcome.differences.is_empty() {
+            failed.push(scenario.join("release.toml"));
+        }
         if as_json {
             app.ui.json(&json!({
                 "scenario": name,
@@ -45,13 +47,12 @@ pub(super) async fn run(app: &App, folder: &Path, only: Option<&str>, as_json: b
         return Err(CommandError::usage("there is no scenario to play")
             .hint("a folder below scenarios/ with release.toml, its world and policy, and expect.toml"));
     }
-    if failed > 0 {
-        app.ui.say(&format!("{failed} of {played} scenarios did not come as expected"));
-        let first = project.folder().join("scenarios").join("NAME").join("release.toml");
-        app.ui.next(&format!("castoff rehearse {}", first.display()));
+    if let Some(first) = failed.first() {
+        app.ui.say(&format!("{} of {played} scenarios did not come as expected", failed.len()));
+        app.ui.next(&format!("castoff rehearse {}", shown(first)));
         return Ok(Exit::Failed);
     }
-    app.ui.next(&format!("castoff plugin inspect {}", project.component().display()));
+    app.ui.next(&format!("castoff plugin inspect {}", shown(&project.component())));
     Ok(Exit::Done)
 }
 
