@@ -24,5 +24,6 @@ pub mod run;
 pub mod schema;
 pub mod signature;
 pub mod site;
+pub mod supply;
 pub mod train;
 pub mod webhook;

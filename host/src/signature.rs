@@ -1,5 +1,6 @@
 //! Detached signatures over bytes: SSH signatures as `ssh-keygen -Y` makes and checks them, in the namespace
 //! [`NAMESPACE`], and signatures of minisign. Which of the two it is is read from the key or the signature itself.
+//! [`cosign`] checks those of `cosign sign --key`, which are over a registry's manifest.
 //!
 //! Sources: `PROTOCOL.sshsig` of OpenSSH (hash SHA-512, as `ssh-keygen` chooses) and the description of minisign's
 //! pre-hashed signatures. Signing: Ed25519 and ECDSA P-256 keys of OpenSSH, keys of minisign; none that is protected by a
@@ -7,6 +8,7 @@
 //!
 //! Nothing here reads a file, the environment or the clock.
 
+pub mod cosign;
 mod signers;
 
 use std::fmt;
@@ -16,6 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, SshSig};
 use thiserror::Error;
 
+pub use cosign::CosignKey;
 pub use signers::{Signer, Signers};
 
 /// What SSH signatures are for: one made for `git` or `file` is not accepted here, nor the other way round.

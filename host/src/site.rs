@@ -14,116 +14,23 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
 use crate::capability::files::{ArtefactLimits, Artefacts};
-use crate::embedded;
-use crate::engine::{Engine, Graph, LoadError, Plugin, StepFault};
+use crate::engine::{Engine, Graph, Plugin};
 use crate::journal::{FORMAT, Header, Identity, Journal, JournalError, PluginIdentity, World};
 use crate::plan::Plan;
-use crate::policy::{Grants, Policy, PolicyError, Scope};
-use crate::release::{ReleaseFile, SourceError};
+use crate::policy::{Grants, Policy, Scope, manifest};
+use crate::release::ReleaseFile;
+use crate::supply::{Registry, StoreError};
 
 mod claim;
+mod component;
+mod error;
 mod train;
 
+pub use component::{Changed, Component};
+pub use error::SiteError;
 pub use train::{Leaving, PreparedMember, PreparedTrain};
-
-/// Why a release file could not become a run, or a run could not be found again.
-#[derive(Debug, Error)]
-pub enum SiteError {
-    /// A file cannot be read or written.
-    #[error("{}: {why}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        why: String,
-    },
-    /// The release file is wrong.
-    #[error("{}: {error}", path.display())]
-    Release {
-        /// The file.
-        path: PathBuf,
-        /// Its text.
-        text: String,
-        /// What is wrong.
-        error: SourceError,
-    },
-    /// The policy is wrong.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-    /// The plugin cannot be loaded.
-    #[error("{name}: {error}")]
-    Plugin {
-        /// Name or path.
-        name: String,
-        /// What is wrong.
-        error: LoadError,
-    },
-    /// There is no embedded plugin of this name, nor a file.
-    #[error("there is no plugin {name:?}: neither embedded ({known}) nor a file {}", path.display())]
-    NoPlugin {
-        /// The name.
-        name: String,
-        /// Embedded ones.
-        known: String,
-        /// Where a file was looked for.
-        path: PathBuf,
-    },
-    /// The plugin refused the inputs, or crashed while laying the process out.
-    #[error("{0}")]
-    Steps(#[from] StepFault),
-    /// The graph that the plugin laid out cannot be run.
-    #[error("the plugin laid out an impossible process: {0}")]
-    Graph(String),
-    /// The journal cannot be made or opened.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// There is no such plan.
-    #[error("there is no plan {0:?}")]
-    NoPlan(String),
-    /// A plan was changed after it was made.
-    #[error("{}: this is no plan as castoff wrote it: {why}", path.display())]
-    PlanEdited {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        why: String,
-    },
-    /// An earlier run of the same release has not ended.
-    #[error("the run {run} of this release has not ended")]
-    Unfinished {
-        /// That run.
-        run: String,
-    },
-    /// There is no such release in a train.
-    #[error("the train {train} has no release {name:?}")]
-    NoMember {
-        /// The train.
-        train: String,
-        /// What was asked for.
-        name: String,
-        /// The releases there are.
-        known: Vec<String>,
-    },
-    /// A release of a train waits for others to be out.
-    #[error("{name} of {train} has not begun")]
-    NotBegun {
-        /// The train.
-        train: String,
-        /// The release.
-        name: String,
-    },
-    /// There is no such run.
-    #[error("there is no run {name:?}")]
-    NoRun {
-        /// What was asked for.
-        name: String,
-        /// The newest runs there are.
-        known: Vec<String>,
-    },
-}
 
 /// The text of a release file, and which policy it goes with.
 struct Told<'a> {
@@ -136,8 +43,8 @@ struct Told<'a> {
     otherwise: Option<&'a Path>,
 }
 
-/// Components by the name and the folder in which they were looked for.
-type Loaded = BTreeMap<(String, PathBuf), (Plugin, Vec<u8>)>;
+/// Components by their digests.
+type Loaded = BTreeMap<String, Plugin>;
 
 /// A release file, understood: everything a run needs to begin.
 pub struct Prepared {
@@ -207,13 +114,14 @@ pub struct Stored {
 pub struct Site {
     state: PathBuf,
     engine: Engine,
+    registry: Registry,
 }
 
 impl Site {
     /// A site in a folder, made when something is first written to it.
     #[must_use]
     pub fn new(state: PathBuf, engine: Engine) -> Self {
-        Self { state, engine }
+        Self { state, engine, registry: Registry::default() }
     }
 
     /// Where compiled components are kept for a state folder.
@@ -232,22 +140,6 @@ impl Site {
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
-    }
-
-    /// The component of an embedded plugin, or of a file relative to `folder`.
-    ///
-    /// # Errors
-    /// [`SiteError::NoPlugin`], [`SiteError::File`].
-    pub fn component(&self, name: &str, folder: &Path) -> Result<Vec<u8>, SiteError> {
-        if let Some(bytes) = embedded::plugin(name) {
-            return Ok(bytes.to_vec());
-        }
-        let path = folder.join(name);
-        if !path.is_file() {
-            let known: Vec<&str> = embedded::PLUGINS.iter().map(|(name, _)| *name).collect();
-            return Err(SiteError::NoPlugin { name: name.into(), known: known.join(", "), path });
-        }
-        read(&path)
     }
 
     /// Loads a component.
@@ -275,20 +167,12 @@ impl Site {
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let wrong = |error| SiteError::Release { path: path.to_owned(), text: text.to_owned(), error };
         let release = ReleaseFile::parse(text).map_err(wrong)?;
-        let key = (release.plugin.clone(), folder.clone());
-        let (plugin, component) = match loaded.get(&key) {
-            Some(known) => known.clone(),
-            None => {
-                let component = self.component(&release.plugin, &folder)?;
-                let plugin = self.load(&release.plugin, &component)?;
-                loaded.entry(key).or_insert((plugin, component)).clone()
-            }
-        };
         let named = release.policy.as_ref().map(|path| folder.join(path));
         let policy = match policy.map(Path::to_owned).or(named).or_else(|| otherwise.map(Path::to_owned)) {
             Some(path) => Some(read_policy(&path)?),
             None => None,
         };
+        let (plugin, component) = self.admitted(&release.plugin, &folder, policy.as_deref(), loaded).await?;
         let description = plugin.describe().await?;
         let (process, profile) = release.choose(&description).map_err(wrong)?;
         let inputs = release.checked_inputs(process).map_err(wrong)?;
@@ -296,6 +180,30 @@ impl Site {
         check(&graph)?;
         let text = text.to_owned();
         Ok(Prepared { text, release, folder, plugin, component, policy, profile, inputs, graph })
+    }
+
+    /// The plugin of a release, once the policy wants it.
+    async fn admitted(
+        &self,
+        name: &str,
+        folder: &Path,
+        policy: Option<&Policy>,
+        loaded: &mut Loaded,
+    ) -> Result<(Plugin, Vec<u8>), SiteError> {
+        let component = self.component(name, folder).await?;
+        if let Some(policy) = policy {
+            let asks = manifest::read(&component.bytes);
+            let asks = asks.map_err(|error| SiteError::Plugin { name: name.into(), error: error.into() })?;
+            self.admit(name, &component, &asks, policy)?;
+        }
+        let plugin = match loaded.get(&manifest::component_digest(&component.bytes)) {
+            Some(known) => known.clone(),
+            None => {
+                let plugin = self.load(name, &component.bytes)?;
+                loaded.entry(plugin.digest().to_owned()).or_insert(plugin).clone()
+            }
+        };
+        Ok((plugin, component.bytes))
     }
 
     /// Creates a run: its folder, its copies of what it depends on, and its journal with the first event.
@@ -310,41 +218,28 @@ impl Site {
         if let Some(policy) = &prepared.policy {
             keep("policy.toml", policy.text())?;
         }
-        self.keep_component(prepared)?;
+        self.store().keep(&prepared.component)?;
         let header = prepared.header(&begin);
         let journal = Journal::create(folder.join("journal.sqlite"), header, begin.pinned)?;
         let stored = Stored { name: begin.run, folder, policy: prepared.policy.clone() };
         Ok((stored, journal))
     }
 
-    fn keep_component(&self, prepared: &Prepared) -> Result<(), SiteError> {
-        let path = self.kept_component(prepared.plugin.digest());
-        if path.is_file() {
-            return Ok(());
-        }
-        if let Some(folder) = path.parent() {
-            make(folder)?;
-        }
-        write(&path, &prepared.component)
-    }
-
-    fn kept_component(&self, digest: &str) -> PathBuf {
-        self.state.join("plugins").join(format!("{}.wasm", digest.trim_start_matches("sha256:")))
-    }
-
     /// The plugin a run began with.
     ///
     /// # Errors
-    /// [`SiteError::File`] when its component is gone, [`SiteError::Plugin`] when it is another one.
+    /// [`SiteError::Store`] when its component is gone or another one, [`SiteError::Plugin`].
     pub fn plugin_of(&self, header: &Header) -> Result<Plugin, SiteError> {
-        let path = self.kept_component(&header.plugin.digest);
-        let plugin = self.load(&header.plugin.name, &read(&path)?)?;
-        if plugin.digest() != header.plugin.digest {
-            let why =
-                format!("its digest is {}, the run began with {}", plugin.digest(), header.plugin.digest);
-            return Err(SiteError::File { path, why });
-        }
-        Ok(plugin)
+        let (store, digest) = (self.store(), &header.plugin.digest);
+        let gone = || {
+            let path = store.path(digest)?;
+            Err(StoreError::File { path, why: "the component that the run began with is gone".into() })
+        };
+        let component = match store.read(digest)? {
+            Some(component) => component,
+            None => gone()?,
+        };
+        self.load(&header.plugin.name, &component)
     }
 
     /// Keeps a plan, so that it can be named by its digest.

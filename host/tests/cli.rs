@@ -201,6 +201,8 @@ macro_rules! check {
 mod author;
 #[path = "cli/ci.rs"]
 mod ci;
+#[path = "cli/supply.rs"]
+mod supply;
 #[path = "cli/train.rs"]
 mod train;
 

@@ -171,7 +171,7 @@ impl Counter {
 
 /// A request that got no whole answer.
 #[derive(Debug)]
-pub(super) enum Lost {
+pub(crate) enum Lost {
     /// No connection was made: nothing was sent.
     NotSent(String),
     /// It was sent, or may have been.
@@ -180,7 +180,7 @@ pub(super) enum Lost {
 
 impl Lost {
     /// Sorts an error of the HTTP library. The text carries no address: addresses may carry secrets.
-    pub(super) fn of(error: &(dyn StdError + 'static)) -> Self {
+    pub(crate) fn of(error: &(dyn StdError + 'static)) -> Self {
         let mut innermost = error;
         let mut connecting = false;
         let mut timeout = false;
@@ -205,7 +205,7 @@ impl Lost {
     }
 
     /// What happened, in words.
-    pub(super) fn why(&self) -> &str {
+    pub(crate) fn why(&self) -> &str {
         match self {
             Self::NotSent(why) | Self::Gone(why) => why,
         }
@@ -225,7 +225,7 @@ fn reqwest_kind(error: &reqwest::Error) -> &'static str {
 /// A client that does nothing by itself: no redirects, retries, cookies, proxies or decompression.
 ///
 /// `https` off leaves out the platform's certificates, so that a rehearsal runs where there are none.
-pub(super) fn client(user_agent: &str, https: bool) -> Result<reqwest::ClientBuilder> {
+pub(crate) fn client(user_agent: &str, https: bool) -> Result<reqwest::ClientBuilder> {
     let builder = reqwest::Client::builder()
         .user_agent(user_agent)
         .redirect(reqwest::redirect::Policy::none())

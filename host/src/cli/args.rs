@@ -486,7 +486,7 @@ pub(crate) struct ExplainArgs {
     pub(crate) code: Option<String>,
 }
 
-/// Writes plugins, looks at them, compares them
+/// Writes plugins, looks at them, compares them, locks those from elsewhere
 #[derive(Debug, Args)]
 pub(crate) struct PluginArgs {
     #[command(subcommand)]
@@ -543,7 +543,7 @@ pub(crate) enum PluginCommand {
     },
     /// Shows what a plugin asks to be allowed and why, and the processes it has
     Inspect {
-        /// An embedded plugin, or the path of a component
+        /// An embedded plugin, one of castoff.lock in this folder, or the path of a component
         plugin: String,
         /// Print it as JSON
         #[arg(long)]
@@ -551,9 +551,14 @@ pub(crate) enum PluginCommand {
     },
     /// Prints a policy to start from: exactly what the plugin asks, with its reasons
     Policy {
-        /// An embedded plugin, or the path of a component
+        /// An embedded plugin, one of castoff.lock in this folder, or the path of a component
         plugin: String,
     },
+    Add(AddArgs),
+    Update(UpdateArgs),
+    List(ListArgs),
+    Remove(RemoveArgs),
+    Push(PushArgs),
     /// Shows which powers a newer version of a plugin gains and loses, without running either
     ///
     /// Exit code 0: the new version asks for nothing that the old one did not; 12: it asks for more.
@@ -581,6 +586,100 @@ pub(crate) enum Lang {
     Js,
     /// C, by clang and wasi-libc
     C,
+}
+
+/// Where the lock is.
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// The lock, beside the release files that use it
+    #[arg(long, value_name = "FILE", default_value = "castoff.lock")]
+    pub(crate) lock: PathBuf,
+}
+
+/// Whose signature counts.
+#[derive(Debug, Args)]
+pub(crate) struct TrustArgs {
+    /// A public key whose signature counts: of minisign, SSH or cosign, or a file with one; may be given more than once
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    pub(crate) key: Vec<String>,
+    /// Take it without a signature: its digest is all that is checked
+    #[arg(long, conflicts_with = "key")]
+    pub(crate) unsigned: bool,
+    /// The policy, whose [plugins.NAME] says where it comes from and whose signature counts
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+/// Locks a plugin from a registry or a file: checks its signature, writes its digest and what it asks into castoff.lock
+///
+/// Nothing of it is compiled or run. A release file in the lock's folder then says `plugin = "NAME"`. It may do nothing
+/// until a policy grants it something. Signatures: those of `castoff plugin push --sign` or `cosign sign --key` in a
+/// registry; FILE.minisig or FILE.sig (`ssh-keygen -Y sign -n castoff`) beside a file.
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// oci://HOST/NAME:TAG, with or without @sha256:…; the path of a component; or the name that the policy has a source for
+    pub(crate) source: String,
+    /// What release files call it [default: its own name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    #[command(flatten)]
+    pub(crate) lock: LockArgs,
+}
+
+/// Looks for another version of a locked plugin, shows which powers it gains and loses, and takes it when you agree
+///
+/// The keys that counted before count again. Grants are bound to a component: with --policy those of the old one are bound
+/// to the new one, without it they no longer count. Exit code 11: you are to agree.
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    /// The plugin, as the lock calls it
+    pub(crate) name: String,
+    /// Another place or tag than the one it came from
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) to: Option<String>,
+    /// Agree to the component with this digest, sha256:…
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) agree: Option<String>,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    #[command(flatten)]
+    pub(crate) lock: LockArgs,
+}
+
+/// Lists the plugins of the lock: version, digest, source, signature
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) lock: LockArgs,
+    /// Print each as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Takes a plugin out of the lock; runs that began with it keep its component
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArgs {
+    /// The plugin, as the lock calls it
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) lock: LockArgs,
+}
+
+/// Pushes a component into a registry, with a signature if you name a key
+///
+/// The same component is always the same artefact; a tag that names another one is not moved. Accounts are those of
+/// `docker login`.
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// The component
+    pub(crate) file: PathBuf,
+    /// oci://HOST/NAME:TAG
+    pub(crate) reference: String,
+    /// Sign with this private key: one of `ssh-keygen -t ed25519` or of minisign, without a passphrase
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sign: Option<PathBuf>,
 }
 
 /// The forge that rehearsals run against

@@ -1,9 +1,11 @@
 //! The environment, read in this one place.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use castoff::capability::Secret;
+use castoff::supply::Credentials;
 
 /// What the environment says; read once, when the program starts.
 pub(crate) struct Environment {
@@ -16,6 +18,7 @@ pub(crate) struct Environment {
     program: Option<PathBuf>,
     wasi_sdk: Option<PathBuf>,
     github: Option<GitHubJob>,
+    accounts: Option<PathBuf>,
 }
 
 /// A job of GitHub Actions that this process runs in.
@@ -40,7 +43,11 @@ impl Environment {
             output: path("GITHUB_OUTPUT"),
             server: text("GITHUB_SERVER_URL").filter(|url| url != "https://github.com"),
         });
+        let accounts = path("REGISTRY_AUTH_FILE")
+            .or_else(|| path("DOCKER_CONFIG").map(|folder| folder.join("config.json")))
+            .or_else(|| path("HOME").map(|home| home.join(".docker/config.json")));
         Self {
+            accounts,
             github,
             program: std::env::current_exe().ok(),
             token: text("GITHUB_TOKEN").or_else(|| text("GH_TOKEN")).map(Secret::new),
@@ -51,6 +58,12 @@ impl Environment {
             wasi_sdk: path("WASI_SDK_PATH"),
             crash_after: text("CASTOFF_CRASH_AFTER_EVENT").and_then(|number| number.parse().ok()),
         }
+    }
+
+    /// Accounts at registries, as `docker login` and `podman login` keep them. What a helper program keeps is not read.
+    pub(crate) fn accounts(&self) -> BTreeMap<String, Credentials> {
+        let text = self.accounts.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+        text.map(|text| accounts(&text)).unwrap_or_default()
     }
 
     /// The token for GitHub: `GITHUB_TOKEN`, otherwise `GH_TOKEN`.
@@ -104,6 +117,25 @@ impl Environment {
     }
 }
 
+/// The accounts of docker's configuration file, by host.
+fn accounts(text: &str) -> BTreeMap<String, Credentials> {
+    use base64::Engine as _;
+    let config: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let auths = config.get("auths").and_then(serde_json::Value::as_object).cloned().unwrap_or_default();
+    let account = |(place, entry): (String, serde_json::Value)| {
+        let pair = entry.get("auth")?.as_str()?;
+        let pair = base64::engine::general_purpose::STANDARD.decode(pair).ok()?;
+        let pair = String::from_utf8(pair).ok()?;
+        let (user, password) = pair.split_once(':')?;
+        // Older entries are addresses; docker's own registry has one of its own.
+        let host = place.trim_start_matches("https://").trim_start_matches("http://");
+        let host = host.split('/').next().unwrap_or(host);
+        let host = if host == "index.docker.io" { "docker.io" } else { host };
+        Some((host.to_owned(), Credentials { user: user.to_owned(), password: Secret::new(password) }))
+    };
+    auths.into_iter().filter_map(account).collect()
+}
+
 /// A variable that is set and not empty.
 fn value(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
@@ -115,4 +147,26 @@ fn text(name: &str) -> Option<String> {
 
 fn path(name: &str) -> Option<PathBuf> {
     value(name).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accounts;
+
+    #[test]
+    fn accounts_of_docker_are_read() {
+        let text = r#"{"auths": {
+            "ghcr.io": {"auth": "YW5uOnBhOnNz"},
+            "https://index.docker.io/v1/": {"auth": "YmVuOng="},
+            "helper.example.org": {},
+            "odd.example.org": {"auth": "!"}
+        }, "credsStore": "desktop"}"#;
+        let accounts = accounts(text);
+        let shown: Vec<(&str, &str, &str)> = accounts
+            .iter()
+            .map(|(host, one)| (host.as_str(), one.user.as_str(), one.password.expose()))
+            .collect();
+        assert_eq!(shown, [("docker.io", "ben", "x"), ("ghcr.io", "ann", "pa:ss")]);
+        assert!(super::accounts("<html>").is_empty());
+    }
 }

@@ -8,9 +8,11 @@ use castoff::engine::{LoadError, StepFault};
 use castoff::journal::{JournalError, Refusal, Violation};
 use castoff::parcel::ParcelError;
 use castoff::run::RunError;
-use castoff::site::SiteError;
+use castoff::site::{Changed, SiteError};
+use castoff::supply::{LockError, RegistryError, StoreError, SupplyError};
 
 use super::exit::Exit;
+use super::plugin::words;
 
 /// An error of a command.
 #[derive(Debug)]
@@ -65,6 +67,25 @@ impl CommandError {
         self
     }
 
+    /// A component that the policy's grants are not for, with what it would gain.
+    fn changed(error: &SiteError, changed: &Changed) -> Self {
+        let words = match &changed.difference {
+            Some(difference) => {
+                words::difference(difference).unwrap_or("It asks for the same powers.".into())
+            }
+            None => {
+                "The component that the grants are for is not kept here: what changes cannot be shown.".into()
+            }
+        };
+        let Changed { name, policy, line, digest, .. } = changed;
+        let made = Self::new(Exit::Denied, format!("{error}\n{words}"));
+        if changed.locked {
+            return made.hint(format!("castoff plugin update {name} --policy {policy} --agree {digest}"));
+        }
+        made.hint(format!("castoff plugin inspect {name} shows all that it asks"))
+            .hint(format!("if you agree, write digest = \"{digest}\" in {policy}:{line}"))
+    }
+
     /// The message of an error and the messages of its sources.
     fn of(exit: Exit, error: &dyn Error) -> Self {
         let mut made = Self::new(exit, error.to_string());
@@ -113,6 +134,18 @@ impl From<SiteError> for CommandError {
                 ))
                 .hint(format!("castoff abort {run} --reason … ends it for good"))
                 .hint("--again begins another run beside it"),
+            SiteError::Supply(error) => Self::from(error),
+            SiteError::Lock(error) => Self::from(error),
+            SiteError::Store(error) => Self::from(error),
+            SiteError::Changed(ref changed) => Self::changed(&error, changed),
+            SiteError::Untrusted { .. } => {
+                Self::of(Exit::Denied, &error).hint("nothing of it was compiled or run")
+            }
+            SiteError::Drifted { ref name, .. } => Self::of(Exit::Conflict, &error)
+                .hint(format!("castoff plugin update {name} shows what changes")),
+            SiteError::NotLocked { ref reference } => {
+                Self::of(Exit::Usage, &error).hint(format!("castoff plugin add {reference} --key KEY"))
+            }
             SiteError::NoRun { ref known, .. } => {
                 let hint = match known.as_slice() {
                     [] => "nothing has been run yet: castoff run FILE".to_owned(),
@@ -127,6 +160,59 @@ impl From<SiteError> for CommandError {
                 Self::of(Exit::Usage, &error).hint(format!("castoff status {train} shows what it waits for"))
             }
             error => Self::of(Exit::Usage, &error),
+        }
+    }
+}
+
+impl From<LockError> for CommandError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Wrong { .. } => Self::of(Exit::Damaged, &error)
+                .hint("take it from version control again, or remove it and add its plugins anew"),
+            error => Self::of(Exit::Usage, &error),
+        }
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Damaged { ref path, .. } => {
+                let hint =
+                    format!("remove {}: it is fetched again where a lock says from where", path.display());
+                Self::of(Exit::Damaged, &error).hint(hint)
+            }
+            error => Self::of(Exit::Usage, &error),
+        }
+    }
+}
+
+impl From<SupplyError> for CommandError {
+    fn from(error: SupplyError) -> Self {
+        match error {
+            SupplyError::Registry(error) => Self::from(error),
+            error @ SupplyError::File { .. } => Self::of(Exit::Usage, &error),
+        }
+    }
+}
+
+impl From<RegistryError> for CommandError {
+    fn from(error: RegistryError) -> Self {
+        let of = |exit: Exit| Self::of(exit, &error);
+        match &error {
+            RegistryError::Unreachable { .. }
+            | RegistryError::Limited { .. }
+            | RegistryError::Cut { .. }
+            | RegistryError::Failed { .. } => of(Exit::Unavailable).hint("try again; nothing was changed"),
+            RegistryError::Refused { host, .. } => of(Exit::Denied).hint(format!("docker login {host}")),
+            RegistryError::Missing { .. } | RegistryError::Unpinned(_) => of(Exit::Usage),
+            RegistryError::Taken { .. } => of(Exit::Conflict).hint("push it under a tag of its own"),
+            RegistryError::Nonsense { .. }
+            | RegistryError::Digest { .. }
+            | RegistryError::TooLarge { .. }
+            | RegistryError::NotAPlugin { .. }
+            | RegistryError::Redirect { .. }
+            | RegistryError::Describe(_) => of(Exit::Failed),
         }
     }
 }

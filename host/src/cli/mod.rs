@@ -59,6 +59,7 @@ use castoff::engine::{Engine, EngineConfig, Limits};
 use castoff::journal::{Journal, RunState};
 use castoff::parcel::Keeper;
 use castoff::site::{Site, Stored};
+use castoff::supply::Registry;
 use clap::Parser;
 
 use args::{Cli, Command};
@@ -190,7 +191,8 @@ impl App {
     fn site_with(&self, limits: Limits) -> Result<Site, CommandError> {
         let state = self.state_folder()?;
         let cache = Some(Site::component_cache(&state));
-        Ok(Site::new(state, Engine::new(EngineConfig { cache, limits })?))
+        let registry = Registry::new(self.environment.accounts());
+        Ok(Site::new(state, Engine::new(EngineConfig { cache, limits })?).with_registry(registry))
     }
 
     /// A run and where it stands, without keeping others from writing.

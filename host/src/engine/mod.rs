@@ -181,6 +181,12 @@ impl Engine {
         Ok(Self { inner, linker, config, loaded: Arc::default(), _ticker: ticker })
     }
 
+    /// Bounds of a step and of a component.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
     /// Loads a component: reads its manifest, compiles it or takes it from the cache, checks what it imports. The same
     /// bytes again are compared, not hashed: equal is a better proof than a digest, and much cheaper.
     ///

@@ -21,6 +21,9 @@
 //! host = "smtp.example.org"
 //! encryption = "starttls"
 //!
+//! [plugins.csi-sidecar]        # see [`super::trust`]
+//! signers = ["RW…"]
+//!
 //! [limits]
 //! memory-mib = 256
 //!
@@ -45,6 +48,7 @@ use super::argument::ValuePattern;
 use super::manifest::{Manifest, Names};
 use super::power::{Power, secret_name};
 use super::tool::{self, RawMail, RawProgram, RawSandbox};
+use super::trust::{self, RawTrust, Trust};
 use crate::capability::command::{Confinement, Program};
 use crate::capability::mail::MailConfig;
 pub use crate::journal::Identity;
@@ -94,6 +98,7 @@ pub struct Policy {
     mail: Option<MailConfig>,
     limits: Limits,
     approval: Approval,
+    trust: BTreeMap<String, Trust>,
 }
 
 /// What one `[[grant]]` says.
@@ -194,6 +199,10 @@ struct RawPolicy {
     #[serde(default)]
     #[schemars(with = "Option<RawMail>")]
     mail: Option<Spanned<RawMail>>,
+    /// Where plugins have to come from, and whose signatures they need, by what they call themselves.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, RawTrust>")]
+    plugins: BTreeMap<Spanned<String>, Spanned<RawTrust>>,
     /// What is absent has the engine's default.
     #[serde(default)]
     limits: Limits,
@@ -281,7 +290,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    fn line(&self, at: usize) -> usize {
+    pub(super) fn line(&self, at: usize) -> usize {
         1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
     }
 
@@ -429,6 +438,7 @@ impl Policy {
             return Err(source.error(raw.span(), message, None));
         }
         let accept_missing = tool::accept_missing(raw.sandbox.as_ref());
+        let trust = trust::read(&source, &raw.plugins)?;
         Ok(Self {
             file: source.file,
             text: source.text,
@@ -440,6 +450,7 @@ impl Policy {
             mail,
             limits,
             approval,
+            trust,
         })
     }
 
@@ -507,6 +518,12 @@ impl Policy {
         &self.approval
     }
 
+    /// Where a plugin has to come from and whose signature it needs, by what it calls itself.
+    #[must_use]
+    pub fn trust(&self, plugin: &str) -> Option<&Trust> {
+        self.trust.get(plugin)
+    }
+
     /// Under whose name a plugin acts: of the first of its grants that says so.
     #[must_use]
     pub fn identity(&self, plugin: &str, digest: &str, process: &str) -> Option<&Identity> {
@@ -516,6 +533,30 @@ impl Policy {
             .filter(|grant| grant.plugin == plugin && grant.processes.include(process))
             .filter(|grant| grant.digest.is_none() || grant.digest == digest)
             .find_map(|grant| grant.identity.as_ref())
+    }
+
+    /// The digest that the first grant of a plugin is bound to.
+    #[must_use]
+    pub fn digest_for(&self, plugin: &str) -> Option<&str> {
+        self.grants.iter().filter(|grant| grant.plugin == plugin).find_map(|grant| grant.digest.as_deref())
+    }
+
+    /// The text of this policy with all grants of a plugin bound to another digest, and nothing else changed; `None` when
+    /// they are already. A grant for `any` stays one.
+    #[must_use]
+    pub fn agreed(&self, plugin: &str, digest: &str) -> Option<String> {
+        let digest = normal_digest(digest)?;
+        let bound = self.grants.iter().filter(|grant| grant.plugin == plugin);
+        let mut spans: Vec<&Range<usize>> = bound
+            .filter(|grant| grant.digest.as_ref().is_some_and(|known| *known != digest))
+            .map(|grant| &grant.digest_span)
+            .collect();
+        spans.sort_by_key(|span| std::cmp::Reverse(span.start));
+        let mut text = self.text.to_string();
+        for span in &spans {
+            text.replace_range((*span).clone(), &format!("\"{digest}\""));
+        }
+        (!spans.is_empty()).then_some(text)
     }
 
     /// What in this policy has no effect, or another than it seems to have, for a plugin with a digest.

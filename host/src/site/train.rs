@@ -118,7 +118,7 @@ impl Site {
                 write(&folder.join("policy.toml"), policy.text().as_bytes())?;
             }
             write(&folder.join(TRAIN), leaving.run.as_bytes())?;
-            self.keep_component(&member.prepared)?;
+            self.store().keep(&member.prepared.component).map_err(SiteError::from)?;
             let policy: Option<Arc<Policy>> = member.prepared.policy.clone();
             keep(&Stored { name: begin.run.clone(), folder, policy }, &member.prepared)?;
         }

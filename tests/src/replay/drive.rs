@@ -42,7 +42,7 @@ impl Machine {
     pub async fn load(name: &str) -> Result<Self> {
         let folder = TempDir::new().map_err(said)?;
         let site = Site::new(folder.path().join("state"), engine(Limits::default()));
-        let component = site.component(name, folder.path()).map_err(said)?;
+        let component = site.component(name, folder.path()).await.map_err(said)?.bytes;
         let plugin = site.load(name, &component).map_err(said)?;
         let description = Arc::new(plugin.describe().await.map_err(said)?);
         Ok(Self {

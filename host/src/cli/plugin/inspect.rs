@@ -8,7 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::{App, Done, text};
 
 pub(super) async fn run(app: &App, name: &str, as_json: bool) -> Done {
-    let (plugin, size) = super::load(app, name)?;
+    let (plugin, size) = super::load(app, name).await?;
     let description = plugin.describe().await?;
     if as_json {
         app.ui.json(&json!({

@@ -1,11 +1,17 @@
 //! `castoff plugin`: looking at plugins before anybody trusts them with anything, and writing them.
 
+mod add;
 mod build;
 mod check;
 mod inspect;
+mod list;
 mod new;
+mod push;
+mod remove;
 mod test;
-mod words;
+mod trust;
+mod update;
+pub(super) mod words;
 
 use castoff::engine::Plugin;
 
@@ -22,12 +28,27 @@ pub(super) async fn run(app: &App, args: PluginArgs) -> Done {
         PluginCommand::Test { project, only, json } => test::run(app, &project, only.as_deref(), json).await,
         PluginCommand::Inspect { plugin, json } => inspect::run(app, &plugin, json).await,
         PluginCommand::Policy { plugin } => {
-            let (loaded, _) = load(app, &plugin)?;
+            let (loaded, _) = load(app, &plugin).await?;
             app.ui.data(starter::policy(loaded.manifest(), loaded.digest()).trim_end());
             app.ui.next("castoff run FILE --policy policy.toml");
             Ok(Exit::Done)
         }
-        PluginCommand::Diff { old, new, json } => diff(app, &old, &new, json),
+        PluginCommand::Add(args) => add::run(app, &args).await,
+        PluginCommand::Update(args) => update::run(app, &args).await,
+        PluginCommand::List(args) => list::run(app, &args),
+        PluginCommand::Remove(args) => remove::run(app, &args),
+        PluginCommand::Push(args) => push::run(app, &args).await,
+        PluginCommand::Diff { old, new, json } => diff(app, &old, &new, json).await,
+    }
+}
+
+/// What to say of a name that the lock does not have.
+fn not_locked(name: &str, lock: &castoff::supply::Lock) -> CommandError {
+    let known: Vec<&str> = lock.plugins().iter().map(|plugin| plugin.name.as_str()).collect();
+    let error = CommandError::usage(format!("no plugin {name:?} is locked"));
+    match known.as_slice() {
+        [] => error.hint("castoff plugin add oci://HOST/NAME:TAG --key KEY locks one"),
+        known => error.hint(format!("locked are: {}", known.join(", "))),
     }
 }
 
@@ -42,21 +63,21 @@ fn shown(path: &std::path::Path) -> std::path::Display<'_> {
 }
 
 /// A plugin and the size of its component in bytes. Paths are relative to the working directory.
-fn load(app: &App, name: &str) -> Result<(Plugin, usize), CommandError> {
+async fn load(app: &App, name: &str) -> Result<(Plugin, usize), CommandError> {
     let site = app.site()?;
-    let component = site.component(name, std::path::Path::new(""))?;
+    let component = site.component(name, std::path::Path::new("")).await?.bytes;
     Ok((site.load(name, &component)?, component.len()))
 }
 
 /// The powers that a newer version gains and loses.
-fn diff(app: &App, old: &str, new: &str, as_json: bool) -> Done {
+async fn diff(app: &App, old: &str, new: &str, as_json: bool) -> Done {
     let site = app.site()?;
-    let read = |name: &str| -> Result<castoff::policy::Manifest, CommandError> {
-        let component = site.component(name, std::path::Path::new(""))?;
+    let read = async |name: &str| -> Result<castoff::policy::Manifest, CommandError> {
+        let component = site.component(name, std::path::Path::new("")).await?.bytes;
         let manifest = castoff::policy::manifest::read(&component);
         manifest.map_err(|error| CommandError::usage(format!("{name}: {error}")))
     };
-    let (old, new) = (read(old)?, read(new)?);
+    let (old, new) = (read(old).await?, read(new).await?);
     let difference = castoff::policy::difference(&old.asks, &new.asks);
     if as_json {
         app.ui.json(&serde_json::json!({
