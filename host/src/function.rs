@@ -109,6 +109,7 @@ pub const FUNCTIONS: &[Function] = &[
     function(GIT, "[method]repository.entries", Class::Read),
     function(GIT, "[method]repository.diff", Class::Read),
     function(GIT, "[method]repository.build-commit", Class::Pure),
+    function(GIT, "[method]repository.rebase", Class::Pure),
     function(GIT, "[method]repository.ensure-branch", Class::Ensure),
     function(GIT, "[method]repository.ensure-tag", Class::Ensure),
     function(GIT, "[method]repository.ensure-refs", Class::Ensure),

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::{CallResult, Gate};
 use crate::capability::git::{
-    BranchRule, Change, Commit, CommitSpec, RefUpdate, Reference, TreeEntry, probe_refs,
+    BranchRule, Change, Commit, CommitSpec, RebaseSpec, Rebased, RefUpdate, Reference, Resolution, TreeEntry,
+    probe_refs, rebase,
 };
 use crate::capability::{CapabilityError, Probe, Slug};
 use crate::operation::{Need, Operation};
@@ -36,6 +37,21 @@ pub struct WantedRef {
 /// Most globs that a handle carries. They are memory of the host: a handle that was narrowed to more of them matches
 /// nothing any more.
 const GLOBS: usize = 1000;
+
+/// A rebase as a guest asks for it.
+#[derive(Debug, Clone)]
+pub struct WantedRebase {
+    /// The new base.
+    pub onto: String,
+    /// The commit below the first one.
+    pub since: String,
+    /// The last commit.
+    pub last: String,
+    /// Whether deletions of carried commits win.
+    pub deletions_win: bool,
+    /// What a person has settled.
+    pub resolutions: Vec<Resolution>,
+}
 
 impl Repository {
     /// The same authority, held to refs that match one of the globs, too. What is no glob matches nothing.
@@ -294,7 +310,8 @@ impl Gate {
         let identity = self.parts.identity.clone();
         let message =
             if sign_off { signed_off(message, &identity.name, &identity.email) } else { message.into() };
-        let spec = CommitSpec { parents, changes, message, identity, time: self.parts.pinned.timestamp() };
+        let time = self.parts.pinned.timestamp();
+        let spec = CommitSpec { parents, changes, message, identity, time, author_of: None };
         let git = &self.parts.world.git;
         let call = async {
             for parent in &spec.parents {
@@ -309,6 +326,39 @@ impl Gate {
             self.held(hold.commit(&self.parts.step, slug, &spec, &built.id).await)?;
         }
         Ok(built)
+    }
+
+    /// Carries commits to another base, with the run's identity and time as committer's.
+    ///
+    /// # Errors
+    /// Denied, or what the back end says.
+    pub async fn rebase(&self, repository: &Repository, wanted: WantedRebase) -> CallResult<Rebased> {
+        let slug = &repository.slug;
+        let spec = RebaseSpec {
+            onto: wanted.onto,
+            since: wanted.since,
+            last: wanted.last,
+            deletions_win: wanted.deletions_win,
+            resolutions: wanted.resolutions,
+            identity: self.parts.identity.clone(),
+            time: self.parts.pinned.timestamp(),
+        };
+        let git = &self.parts.world.git;
+        let call = async {
+            for commit in [&spec.onto, &spec.since, &spec.last] {
+                if git.resolve(slug, commit).await?.is_none() {
+                    self.bring(slug, commit).await?;
+                }
+            }
+            rebase(git.as_ref(), slug, &spec).await
+        };
+        let (rebased, built) = self.read(&reading("rebase", slug), call).await?;
+        if let Some(hold) = &self.parts.hold {
+            for (spec, id) in &built {
+                self.held(hold.commit(&self.parts.step, slug, spec, id).await)?;
+            }
+        }
+        Ok(rebased)
     }
 
     /// Makes a branch name a commit.

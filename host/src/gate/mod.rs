@@ -39,7 +39,7 @@ mod mail;
 #[cfg(test)]
 mod tests;
 
-pub use git::{Repository, WantedRef};
+pub use git::{Repository, WantedRebase, WantedRef};
 pub use hold::{Hold, HoldError};
 pub use limit::CallLimits;
 use limit::Used;

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::{Probe, Result, Slug};
 
 mod backend;
+mod rebase;
 mod wit;
 
 pub(crate) use backend::check_reference;
 pub use backend::{Credential, GitBackend, GitConfig, TimeLimits};
+pub use rebase::{ConflictedPath, Pick, Picked, RebaseSpec, Rebased, Resolution, rebase};
 
 /// A commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +126,9 @@ pub struct CommitSpec {
     pub identity: Identity,
     /// Author's and committer's time, seconds since 1970-01-01 UTC, written with offset +0000.
     pub time: i64,
+    /// A commit of the local copy whose author and author's date are kept instead: it is this one, carried elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author_of: Option<String>,
 }
 
 /// How a branch may be moved.
@@ -245,6 +250,9 @@ pub trait Git: Send + Sync {
         theirs: &str,
     ) -> Result<String>;
 
+    /// Puts what a commit changes on top of another, as `git cherry-pick` does, and names what a person has to settle.
+    async fn pick(&self, repository: &Slug, pick: &Pick) -> Result<Picked>;
+
     /// Builds the commit that merges `theirs` into `ours` in the local copy, a content conflict being a
     /// [`super::CapabilityError::Conflict`] that lists the paths.
     async fn merge(
@@ -262,6 +270,7 @@ pub trait Git: Send + Sync {
             message: message.to_owned(),
             identity: identity.clone(),
             time,
+            author_of: None,
         };
         self.build_commit(repository, &spec).await
     }

@@ -2,12 +2,12 @@
 
 use wasmtime::component::Resource;
 
-use super::{BranchRule, Change, Commit, EntryKind};
+use super::{BranchRule, Change, Commit, ConflictedPath, EntryKind, Rebased, Resolution};
 use crate::capability::wit::{Answer, answer, tried};
 use crate::capability::{CapabilityError, Slug};
 use crate::engine::StepState;
 use crate::engine::bindings::castoff::git::repositories as wit;
-use crate::gate::{Repository, WantedRef};
+use crate::gate::{Repository, WantedRebase, WantedRef};
 use crate::policy::pattern::RefPattern;
 
 impl wit::Host for StepState {
@@ -152,6 +152,20 @@ impl wit::HostRepository for StepState {
         answer(built.map(commit))
     }
 
+    async fn rebase(&mut self, this: Resource<Repository>, spec: wit::RebaseSpec) -> Answer<wit::Rebased> {
+        let (gate, repository) = (tried!(self.gate()), self.table.get(&this)?.clone());
+        let resolution =
+            |one: wit::Resolution| Resolution { commit: one.commit, path: one.path, content: one.content };
+        let wanted = WantedRebase {
+            onto: spec.onto,
+            since: spec.since,
+            last: spec.last,
+            deletions_win: spec.deletions_win,
+            resolutions: spec.resolutions.into_iter().map(resolution).collect(),
+        };
+        answer(gate.rebase(&repository, wanted).await.map(rebased))
+    }
+
     async fn ensure_branch(
         &mut self,
         this: Resource<Repository>,
@@ -208,6 +222,26 @@ fn commit(found: Commit) -> wit::Commit {
         message: found.message,
         author: found.author,
         time: found.time,
+    }
+}
+
+fn rebased(found: Rebased) -> wit::Rebased {
+    let path = |path: ConflictedPath| wit::ConflictedPath {
+        path: path.path,
+        reason: path.reason,
+        content: path.content,
+    };
+    match found {
+        Rebased::Done { commit: last, carried, dropped } => wit::Rebased::Done(wit::Carried {
+            commit: commit(last),
+            count: u32::try_from(carried).unwrap_or(u32::MAX),
+            dropped,
+        }),
+        Rebased::Stopped { commit: at, tip, paths } => wit::Rebased::Stopped(wit::Stopped {
+            commit: commit(at),
+            tip: commit(tip),
+            paths: paths.into_iter().map(path).collect(),
+        }),
     }
 }
 

@@ -315,7 +315,11 @@ impl GitHubBackend {
         if release.prerelease == prerelease {
             return Ok(release.into());
         }
-        let body = json!({ "prerelease": prerelease });
+        let mut body = json!({ "prerelease": prerelease });
+        if !prerelease {
+            // Otherwise what is flagged last becomes the latest, be it the oldest line.
+            body["make_latest"] = json!("legacy");
+        }
         Ok(self.patch_release(repository, &release, &body, "flagging").await?.into())
     }
 }

@@ -183,12 +183,17 @@ pub(crate) fn latest(state: &State, key: &str) -> Outcome {
     Ok(Reply::json(200, &shape::release(state, repo, release)))
 }
 
-/// The newest full release, unless it asked not to be the latest.
+/// The newest full release, unless it asked not to be the latest; the highest version once one asked for that (`legacy`).
 pub(crate) fn latest_of(repo: &Repo) -> Option<&Release> {
-    repo.releases
-        .values()
-        .filter(|release| !release.draft && !release.prerelease)
-        .max_by_key(|release| (release.make_latest != "false", release.published_at, release.id))
+    let full = || repo.releases.values().filter(|release| !release.draft && !release.prerelease);
+    let by_version = full().any(|release| release.make_latest == "legacy");
+    let version = |release: &Release| {
+        let plain = release.tag.trim_start_matches('v');
+        semver::Version::parse(plain).ok().filter(|_| by_version)
+    };
+    full().max_by_key(|release| {
+        (release.make_latest != "false", version(release), release.published_at, release.id)
+    })
 }
 
 /// `PATCH releases/{id}`.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::state::{PlannedPull, Refs};
 use super::{Built, Shared, count, push};
 use crate::capability::git::{
-    Commit, CommitSpec, Git, Identity, RefUpdate, Reference, TreeEntry, check_reference,
+    Commit, CommitSpec, Git, Identity, Pick, Picked, RefUpdate, Reference, TreeEntry, check_reference,
 };
 use crate::capability::github::PullState;
 use crate::capability::{CapabilityError, Result, Slug};
@@ -284,6 +284,14 @@ impl Git for PlannedGit {
         let base = self.perhaps(repository, base)?;
         let (ours, theirs) = (self.commit(repository, ours)?, self.commit(repository, theirs)?);
         self.live().merge_trees(repository, base.as_deref(), &ours, &theirs).await
+    }
+
+    async fn pick(&self, repository: &Slug, pick: &Pick) -> Result<Picked> {
+        let mut known = pick.clone();
+        for commit in [&mut known.base, &mut known.ours, &mut known.theirs] {
+            *commit = self.commit(repository, commit)?;
+        }
+        self.live().pick(repository, &known).await
     }
 
     async fn share(&self, from: &Slug, to: &Slug, commit: &str) -> Result<()> {

@@ -16,6 +16,9 @@ const DIRECTORY: i32 = 0o040_000;
 pub(super) fn commit(mirror: &Repository, spec: &CommitSpec) -> Result<Commit> {
     name::message(&spec.message)?;
     let signature = name::signature(&spec.identity, spec.time)?;
+    let carried = spec.author_of.as_deref().map(|commit| object::commit(mirror, commit)).transpose()?;
+    let author = carried.as_ref().map(git2::Commit::author);
+    let author = author.as_ref().unwrap_or(&signature);
     let parents = parents(mirror, &spec.parents)?;
     let mut root = Directory::on(parents.first().map(git2::Commit::tree_id));
     for change in &spec.changes {
@@ -24,13 +27,36 @@ pub(super) fn commit(mirror: &Repository, spec: &CommitSpec) -> Result<Commit> {
     let write = |tree: Oid| {
         let tree = mirror.find_tree(tree)?;
         let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();
-        let buffer = mirror.commit_create_buffer(&signature, &signature, &spec.message, &tree, &parents)?;
+        let buffer = mirror.commit_create_buffer(author, &signature, &spec.message, &tree, &parents)?;
         mirror.odb()?.write(ObjectType::Commit, &buffer)
     };
-    let empty = || mirror.treebuilder(None).and_then(|tree| tree.write()).map_err(|error| local(&error));
-    let tree = root.write(mirror)?.map_or_else(empty, Ok)?;
+    let tree = root.write(mirror)?.map_or_else(|| nothing(mirror), Ok)?;
     let id = write(tree).map_err(|error| local(&error))?;
     Ok(object::describe(&mirror.find_commit(id).map_err(|error| local(&error))?))
+}
+
+/// The empty tree.
+fn nothing(mirror: &Repository) -> Result<Oid> {
+    mirror.treebuilder(None).and_then(|tree| tree.write()).map_err(|error| local(&error))
+}
+
+/// A tree with entries put (object and mode) and removed.
+pub(super) fn edited(
+    mirror: &Repository,
+    tree: Oid,
+    changes: &[(String, Option<(Oid, i32)>)],
+) -> Result<Oid> {
+    let mut root = Directory::on(Some(tree));
+    for (path, entry) in changes {
+        let parts = name::inner(path)?;
+        match entry {
+            Some((id, mode)) => root.put(mirror, &parts, Slot::Entry(*id, *mode))?,
+            None => {
+                root.remove(mirror, &parts)?;
+            }
+        }
+    }
+    root.write(mirror)?.map_or_else(|| nothing(mirror), Ok)
 }
 
 fn parents<'m>(mirror: &'m Repository, ids: &[String]) -> Result<Vec<git2::Commit<'m>>> {

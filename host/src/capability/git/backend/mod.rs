@@ -9,6 +9,7 @@ mod merge;
 mod mirror;
 mod name;
 mod object;
+mod pick;
 mod program;
 mod push;
 mod remote;
@@ -26,7 +27,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::{Commit, CommitSpec, Git, Identity, RefUpdate, Reference, TreeEntry};
+use super::{Commit, CommitSpec, Git, Identity, Pick, Picked, RefUpdate, Reference, TreeEntry};
 use crate::capability::wire::Pause;
 use crate::capability::{CapabilityError, Result, Secret, Slug};
 use program::Program;
@@ -346,6 +347,10 @@ impl Git for GitBackend {
     ) -> Result<String> {
         let (base, ours, theirs) = (base.map(str::to_owned), ours.to_owned(), theirs.to_owned());
         self.on_mirror(repository, move |mirror| merge::trees(mirror, base.as_deref(), &ours, &theirs)).await
+    }
+
+    async fn pick(&self, repository: &Slug, pick: &Pick) -> Result<Picked> {
+        pick::pick(self, repository, pick).await
     }
 
     async fn share(&self, from: &Slug, to: &Slug, commit: &str) -> Result<()> {

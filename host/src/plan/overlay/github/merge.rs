@@ -148,6 +148,7 @@ impl PlannedGitHub {
             message,
             identity: web_flow(),
             time: self.time(),
+            author_of: None,
         };
         Ok(self.local().build_commit(repository, &spec).await?.id)
     }

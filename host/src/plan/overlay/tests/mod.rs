@@ -166,6 +166,7 @@ fn spec(parent: &str, path: &str, content: &str) -> CommitSpec {
         message: format!("put {path}\n"),
         identity: identity(),
         time: moment().timestamp(),
+        author_of: None,
     }
 }
 

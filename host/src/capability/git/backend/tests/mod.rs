@@ -6,6 +6,7 @@ mod build;
 mod merge;
 mod push;
 mod read;
+mod rebase;
 mod remote;
 
 use std::fmt::Debug;
@@ -162,6 +163,7 @@ fn spec(parents: &[&str], changes: Vec<Change>) -> CommitSpec {
         message: "release\n".into(),
         identity: identity(),
         time: START + 10_000,
+        author_of: None,
     }
 }
 

@@ -48,6 +48,19 @@ async fn branches_and_tags_are_set_together() {
 }
 
 #[tokio::test]
+async fn thirty_one_tags_go_out_in_one_push() {
+    let (world, [_, second]) = World::simple().await;
+    hook(&world, "post-receive", "wc -l >> pushes");
+    let staged = (0..30).map(|n| format!("refs/tags/staging/src/k8s.io/m{n:02}/v1.28.2-k3s1"));
+    let names = staged.chain(["refs/tags/v1.28.2-k3s1".to_owned()]);
+    let updates: Vec<RefUpdate> = names.map(|name| update(&name, &second, None)).collect();
+    world.git.push(&world.slug, &updates).await.unwrap();
+    let pushes = std::fs::read_to_string(world.remote().join("pushes")).unwrap();
+    assert_eq!(pushes.split_whitespace().collect::<Vec<_>>(), ["31"], "one push of them all");
+    assert_eq!(world.remote_refs().matches("refs/tags/").count(), 31);
+}
+
+#[tokio::test]
 async fn one_refused_ref_leaves_all_untouched() {
     let (world, [first, second]) = World::simple().await;
     let next = world.build(&spec(&[&second], vec![])).await;
