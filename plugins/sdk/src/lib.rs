@@ -209,6 +209,7 @@ pub mod command;
 pub mod dependency;
 pub mod go_mod;
 pub mod go_sum;
+pub mod go_tidy;
 pub mod host;
 pub mod http;
 pub mod image;

@@ -77,12 +77,45 @@ pub fn manifest(reference: &str) -> Result<Option<Manifest>, Error> {
 /// # Errors
 /// As [`manifest`].
 pub fn look(host: &impl Http, reference: &str) -> Result<Option<Manifest>, Error> {
-    let response = host.fetch(&Request::get(manifest_url(reference)?).header("accept", ACCEPT))?;
+    let response = anonymous(host, &Request::get(manifest_url(reference)?).header("accept", ACCEPT))?;
     match response.status {
         200 => parse(reference, response.header("docker-content-digest"), &response.body).map(Some),
         404 => Ok(None),
         status => Err(Error::Unavailable(format!("the registry answers {status} for {reference}"))),
     }
+}
+
+/// Fetches with the pass that some registries hand to anybody, ghcr.io for one, when they ask for one.
+fn anonymous(host: &impl Http, request: &Request) -> Result<http::Response, Error> {
+    let response = host.fetch(request)?;
+    let asked = response.header("www-authenticate").filter(|_| response.status == 401);
+    let Some(url) = asked.and_then(pass_url) else { return Ok(response) };
+    let pass: Option<Pass> = host.fetch(&Request::get(url))?.json().ok();
+    match pass.and_then(|pass| pass.token.or(pass.access_token)) {
+        Some(token) => host.fetch(&request.clone().header("authorization", &format!("Bearer {token}"))),
+        None => Ok(response),
+    }
+}
+
+#[derive(Deserialize)]
+struct Pass {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+/// Where a registry hands out passes: `Bearer realm="…",service="…",scope="…"` as an address.
+fn pass_url(challenge: &str) -> Option<String> {
+    let rest = challenge.trim().strip_prefix("Bearer ")?;
+    let value = |name: &str| {
+        let (_, rest) = rest.split_once(&format!("{name}=\""))?;
+        rest.split_once('"').map(|(value, _)| value)
+    };
+    let realm = value("realm").filter(|realm| realm.starts_with("https://"))?;
+    let query: Vec<String> = ["service", "scope"]
+        .into_iter()
+        .filter_map(|name| Some(format!("{name}={}", value(name)?)))
+        .collect();
+    Some(format!("{realm}?{}", query.join("&")))
 }
 
 /// Digest that a registry has for a reference; none where it has none.
@@ -152,6 +185,18 @@ pub fn parse(reference: &str, digest: Option<&str>, body: &[u8]) -> Result<Manif
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passes_are_asked_for_where_the_registry_says() {
+        let challenge =
+            "Bearer realm=\"https://ghcr.io/token\",service=\"ghcr.io\",scope=\"repository:o/i:pull\"";
+        assert_eq!(
+            pass_url(challenge).as_deref(),
+            Some("https://ghcr.io/token?service=ghcr.io&scope=repository:o/i:pull")
+        );
+        assert_eq!(pass_url("Basic realm=\"x\""), None);
+        assert_eq!(pass_url("Bearer realm=\"http://elsewhere/token\""), None);
+    }
 
     #[test]
     fn addresses() {
