@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::core::version::Tag;
-use crate::step::{Proposed, Release, Tagged, optional, profile, required, step};
+use crate::step::{Proposed, Release, Tagged, announce, optional, profile, required, step};
 
 pub(crate) const NAME: &str = "patch-month";
 const RESPIN: &str = "respin";
@@ -35,6 +35,9 @@ struct Inputs {
     files: Vec<String>,
     month: Option<String>,
     early: Option<String>,
+    channel: Option<String>,
+    notes_repository: Option<String>,
+    notes_path: Option<String>,
 }
 
 fn one() -> u64 {
@@ -135,6 +138,22 @@ impl Inputs {
         told
     }
 
+    /// What general availability is told besides.
+    fn with_notes(&self, version: &str) -> Value {
+        let mut told = self.with_files(version);
+        let more = [
+            ("channel", &self.channel),
+            ("notes-repository", &self.notes_repository),
+            ("notes-path", &self.notes_path),
+        ];
+        for (name, value) in more {
+            if let (Some(value), Some(told)) = (value, told.as_object_mut()) {
+                told.insert(name.to_owned(), json!(value));
+            }
+        }
+        told
+    }
+
     fn kdm(&self, tags: &[Tag]) -> Value {
         json!({ "versions": tags, "branches": self.branches, "month": self.month })
     }
@@ -152,12 +171,14 @@ impl Inputs {
             }
             parts.push((
                 Part::new(format!("{name}-ga"), "general-availability"),
-                self.with_files(version),
+                self.with_notes(version),
                 None,
             ));
             let mut told = self.told(version);
-            if let (Some(early), Some(told)) = (&self.early, told.as_object_mut()) {
-                told.insert("early".to_owned(), json!(early));
+            for (name, value) in [("early", &self.early), ("channel", &self.channel)] {
+                if let (Some(value), Some(told)) = (value, told.as_object_mut()) {
+                    told.insert(name.to_owned(), json!(value));
+                }
             }
             parts.push((Part::new(format!("{name}-promote"), "promote"), told, None));
         }
@@ -204,6 +225,13 @@ pub(crate) fn describe() -> Process {
             optional("files", InputKind::Texts, "Files that a release has; the sixteen of k3s when left out"),
             optional("month", InputKind::Text, "Month in the titles, `March`"),
             optional("early", InputKind::Text, "Why promotion does not wait for a day"),
+            optional(
+                "channel",
+                InputKind::Text,
+                "Id of the Slack channel that hears of it; none when left out",
+            ),
+            optional("notes-repository", InputKind::Text, "As general-availability takes it"),
+            optional("notes-path", InputKind::Text, "As general-availability takes it"),
         ],
         profiles: profile(),
     }
@@ -245,7 +273,7 @@ fn graph(text: &str) -> Result<Graph, Error> {
     let mut out = Vec::new();
     for version in &inputs.versions {
         let part = Part::new(format!("{}-ga", short(version)), "general-availability");
-        steps.extend(part.steps(&inputs.with_files(version), &judged)?);
+        steps.extend(part.steps(&inputs.with_notes(version), &judged)?);
         out.push(part.outer("announce"));
     }
     steps.extend(general_listing().steps(&inputs.kdm(&tags), &out)?);
@@ -274,7 +302,7 @@ fn dispatch(context: &Context) -> Result<Outcome, Error> {
     let inputs = Inputs::read(&context.inputs)?;
     let id = context.step.as_str();
     if id == THAW {
-        return thaw(&inputs);
+        return thaw(context, &inputs);
     }
     for (part, told, round) in inputs.parts() {
         let Some(inner) = part.inner(id) else { continue };
@@ -362,9 +390,7 @@ fn judge(context: &Context, inputs: &Inputs, round: u64) -> Result<Outcome, Erro
     done(&Judged { again })
 }
 
-fn thaw(inputs: &Inputs) -> Result<Outcome, Error> {
+fn thaw(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     let tags = inputs.versions.iter().map(|version| inputs.tag(version)).collect::<Result<Vec<_>, _>>()?;
-    let text = crate::core::note::message::thaw(&tags);
-    castoff_sdk::scratch::publish("thaw.txt", "text/plain", text.as_bytes())?;
-    done(&json!({ "message": text }))
+    announce(context, inputs.channel.as_deref(), THAW, &crate::core::note::message::thaw(&tags))
 }

@@ -93,6 +93,16 @@ pub fn replaced_modules(text: &str) -> BTreeSet<String> {
     modules.filter(|module| !module.is_empty()).collect()
 }
 
+/// A replacement by the fork that another form of the file does not have.
+#[must_use]
+pub fn lost_replacement<'a>(computed: &'a str, other: &str) -> Option<&'a str> {
+    let key = |line: &str| {
+        line.trim().trim_start_matches("replace ").split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let kept: BTreeSet<String> = other.lines().filter(|line| fork_line(line).is_some()).map(key).collect();
+    computed.lines().find(|line| fork_line(line).is_some() && !kept.contains(&key(line)))
+}
+
 /// Bumps a `go.mod`.
 ///
 /// # Errors
@@ -192,8 +202,11 @@ fn directive(text: &str, now: Option<&str>, go: &str, rule: Directive) -> String
         return text.to_owned();
     }
     let (old, new) = (format!("go {now}"), format!("go {go}"));
-    let lines = text.split('\n').map(|line| if line.trim_end() == old { new.as_str() } else { line });
-    lines.collect::<Vec<_>>().join("\n")
+    let line = |line: &str| match line.strip_prefix(&old) {
+        Some(rest) if rest.trim().is_empty() || rest.trim_start().starts_with("//") => format!("{new}{rest}"),
+        _ => line.to_owned(),
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -241,6 +254,33 @@ mod tests {
             &Wanted { new, tagged: tagged.as_ref(), go: Some("1.24.4"), directive: Directive::Raise },
         );
         assert_eq!(again.unwrap().text, bumped.text, "a second run changes nothing, and never lowers Go");
+    }
+
+    #[test]
+    fn line_ends_and_comments_stay() {
+        let text = TEXT.replace('\n', "\r\n").replace("go 1.24.5\r", "go 1.24.5 // of Kubernetes\r");
+        let wanted = Wanted {
+            new: ForkTag::parse("v1.31.1-k3s1").unwrap(),
+            tagged: None,
+            go: Some("1.24.6"),
+            directive: Directive::Raise,
+        };
+        let bumped = bump(&text, &wanted).unwrap().text;
+        assert!(
+            bumped.contains("go 1.24.6 // of Kubernetes\r\n") && bumped.contains("api v1.31.1-k3s1\r\n"),
+            "{bumped}"
+        );
+        assert_eq!(bumped.matches("\r\n").count(), bumped.matches('\n').count());
+    }
+
+    #[test]
+    fn replacements_have_to_survive_a_tidy() {
+        let tidied =
+            TEXT.replace("\tk8s.io/api =>", "\tk8s.io/api  =>").replace("boxo v0.31.0", "boxo v0.32.0");
+        assert_eq!(lost_replacement(TEXT, &tidied), None);
+        let lost =
+            lost_replacement(TEXT, &TEXT.replace("k8s.io/api v1.31.0-k3s3", "k8s.io/api v1.30.0-k3s1"));
+        assert!(lost.is_some_and(|line| line.contains("k8s.io/api v1.31.0-k3s3")), "{lost:?}");
     }
 
     #[test]

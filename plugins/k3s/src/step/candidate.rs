@@ -33,6 +33,13 @@ pub(super) struct Inputs {
     upgrade: String,
     #[serde(default = "installer")]
     installer: String,
+    /// Channel of Slack that hears of the release.
+    pub(super) channel: Option<String>,
+    /// Where the notes go by pull request, `owner/name`.
+    pub(super) notes_repository: Option<String>,
+    /// Their path there, with `{line}` and `{tag}`.
+    #[serde(default = "notes_path")]
+    pub(super) notes_path: String,
 }
 
 fn upgrade() -> String {
@@ -41,6 +48,10 @@ fn upgrade() -> String {
 
 fn installer() -> String {
     INSTALLER.to_owned()
+}
+
+fn notes_path() -> String {
+    "k3s/{line}.X/{tag}.md".to_owned()
 }
 
 /// How a release is made: seen from the repository's own workflow.

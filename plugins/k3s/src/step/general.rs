@@ -2,15 +2,16 @@
 //! announcement. It stays a pre-release until `promote`.
 
 use castoff_sdk::github::{self, ReleaseSpec};
-use castoff_sdk::process::{Context, Graph, Outcome, Process, StepKind};
+use castoff_sdk::process::{Context, Graph, InputKind, Outcome, Process, StepKind};
 use castoff_sdk::step::{approval, conflict, document, done, inputs as read_inputs, invalid, not_found};
 use castoff_sdk::{Error, git, scratch};
 use serde::{Deserialize, Serialize};
 
 use super::candidate::{self, Inputs, Regime, Tagged};
 use super::input;
-use super::tree::Checkout;
-use super::{components, irreversible, step};
+use super::proposal::{self, Proposal};
+use super::tree::{Checkout, put};
+use super::{announce, components, irreversible, step};
 use crate::core::note::{Change, message, pull_of, render};
 use crate::core::version::Tag;
 
@@ -26,7 +27,21 @@ struct Drafted {
 }
 
 pub(super) fn describe() -> Process {
-    input::process(NAME, "Release the candidate that was signed off", candidate::shared())
+    let mut inputs = candidate::shared();
+    inputs.extend([
+        input::optional("channel", InputKind::Text, "Id of the Slack channel that hears of it; none when left out"),
+        input::optional(
+            "notes-repository",
+            InputKind::Text,
+            "Repository that the notes go to by pull request before the release, such as rancherlabs/release-notes; none when left out",
+        ),
+        input::optional(
+            "notes-path",
+            InputKind::Text,
+            "Their path there, with {line} and {tag}; k3s/{line}.X/{tag}.md when left out",
+        ),
+    ]);
+    input::process(NAME, "Release the candidate that was signed off", inputs)
 }
 
 pub(super) fn steps(text: &str) -> Result<Graph, Error> {
@@ -36,8 +51,20 @@ pub(super) fn steps(text: &str) -> Result<Graph, Error> {
         step("notes", "Write the notes with the table of components", StepKind::Work, &[], row),
         step("draft", "Keep the release as a draft", StepKind::Work, &["notes"], row),
         step("sign-off", "QA signs the candidate off", StepKind::Gate, &["draft"], row),
-        irreversible("publish", "Set the tag and publish as a pre-release", &["sign-off"], row),
     ];
+    let mut before = vec!["sign-off"];
+    if inputs.notes_repository.is_some() {
+        steps.push(step("notes-propose", "Propose the notes", StepKind::Work, &["notes"], row));
+        steps.push(step(
+            "notes-merged",
+            "Wait for the merge of the notes",
+            StepKind::Wait,
+            &["notes-propose"],
+            row,
+        ));
+        before.push("notes-merged");
+    }
+    steps.push(irreversible("publish", "Set the tag and publish as a pre-release", &before, row));
     steps.extend(candidate::following("publish"));
     steps.push(step("announce", "Announce the release", StepKind::Work, &["images"], row));
     Ok(Graph { title: format!("{}: {}", inputs.repository, inputs.release.tag()?), steps })
@@ -55,10 +82,11 @@ pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
             candidate::publish(&inputs.repository, &drafted.wanted, &drafted.notes)?;
             done(&drafted.wanted)
         }
+        "notes-propose" => propose_notes(context, &inputs, tag),
+        "notes-merged" => proposal::merged(&proposal::of_step(context, "notes-propose")?),
         "announce" => {
-            let text = message::general(&[tag]);
-            scratch::publish(&format!("announce-{}.txt", tag.image_tag()), "text/plain", text.as_bytes())?;
-            done(&serde_json::json!({ "message": text }))
+            let name = format!("announce-{}", tag.image_tag());
+            announce(context, inputs.channel.as_deref(), &name, &message::general(&[tag]))
         }
         other => candidate::follow(context, &inputs, tag)
             .unwrap_or_else(|| Err(invalid(format!("{NAME} has no step {other}")))),
@@ -98,6 +126,28 @@ fn notes(inputs: &Inputs, tag: Tag) -> Result<Outcome, Error> {
     scratch::publish(&format!("notes-{}.md", tag.image_tag()), "text/markdown", text.as_bytes())?;
     let wanted = Tagged { tag, commit, regime: candidate::regime(&checkout)? };
     done(&Drafted { wanted, candidate: newest, notes: text })
+}
+
+/// The notes by pull request, where their readers keep them.
+fn propose_notes(context: &Context, inputs: &Inputs, tag: Tag) -> Result<Outcome, Error> {
+    let drafted: Drafted = context.needed_output("notes")?;
+    let repository = inputs.notes_repository.as_deref().unwrap_or_default();
+    let checkout = Checkout::open(repository, None)?;
+    let line = format!("v{}", tag.kubernetes().line());
+    let path = inputs.notes_path.replace("{line}", &line).replace("{tag}", &tag.to_string());
+    let changes = match checkout.text(&path)?.is_some_and(|text| text == drafted.notes) {
+        true => Vec::new(),
+        false => vec![put(&path, &drafted.notes)],
+    };
+    let title = format!("k3s: notes of {tag}");
+    let body = format!("Made from the changes and components of {}.\n", drafted.candidate);
+    done(&proposal::propose(&Proposal {
+        checkout: &checkout,
+        branch: format!("notes-{}", tag.image_tag()),
+        title: title.clone(),
+        body,
+        commits: vec![(title, changes)],
+    })?)
 }
 
 /// Pull requests since the release before, all of them: the range is walked, not one page of a comparison.

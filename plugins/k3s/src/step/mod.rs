@@ -5,6 +5,7 @@
 
 mod candidate;
 mod channel_server;
+mod chat;
 mod check_tags;
 mod components;
 mod general;
@@ -18,6 +19,7 @@ mod proposal;
 mod rebase;
 mod regsync;
 mod tag_fork;
+mod tidy;
 mod tree;
 mod update;
 
@@ -25,6 +27,7 @@ use castoff_sdk::Error;
 use castoff_sdk::process::{Context, Graph, Outcome, Process, Step, StepKind};
 
 pub(crate) use candidate::Tagged;
+pub(crate) use chat::announce;
 pub(crate) use input::{Release, optional, profile, required};
 pub(crate) use proposal::Proposed;
 

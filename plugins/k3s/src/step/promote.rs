@@ -3,12 +3,12 @@
 
 use castoff_sdk::process::{Condition, Context, Graph, InputKind, Outcome, Process, StepKind};
 use castoff_sdk::step::{conflict, done, inputs as read_inputs, invalid, not_found, waiting};
-use castoff_sdk::{Error, github, scratch};
+use castoff_sdk::{Error, github};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::input::{self, Release, optional};
-use super::{image, step};
+use super::{announce, image, step};
 use crate::core::note::message;
 use crate::core::version::Tag;
 
@@ -23,6 +23,7 @@ struct Inputs {
     #[serde(default = "input::k3s")]
     repository: String,
     early: Option<String>,
+    channel: Option<String>,
 }
 
 pub(super) fn describe() -> Process {
@@ -30,6 +31,7 @@ pub(super) fn describe() -> Process {
     inputs.extend([
         optional("repository", InputKind::Text, "Repository; k3s-io/k3s when left out"),
         optional("early", InputKind::Text, "Why the day is not waited for; kept with the run"),
+        optional("channel", InputKind::Text, "Id of the Slack channel that hears of it; none when left out"),
     ]);
     input::process(NAME, "Make a release the latest", inputs)
 }
@@ -59,7 +61,10 @@ pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
             let release = github::ensure_prerelease(&inputs.repository, &tag.to_string(), false)?;
             done(&json!({ "url": release.url }))
         }
-        "thaw" => thaw(&[tag]),
+        "thaw" => {
+            let name = format!("thaw-{}", tag.image_tag());
+            announce(context, inputs.channel.as_deref(), &name, &message::thaw(&[tag]))
+        }
         other => Err(invalid(format!("{NAME} has no step {other}"))),
     }
 }
@@ -87,12 +92,4 @@ fn day(context: &Context, inputs: &Inputs, tag: Tag) -> Result<Outcome, Error> {
         seconds,
         0,
     ))
-}
-
-/// The message that ends the freeze.
-pub(super) fn thaw(tags: &[Tag]) -> Result<Outcome, Error> {
-    let text = message::thaw(tags);
-    let names: Vec<String> = tags.iter().map(|tag| tag.image_tag()).collect();
-    scratch::publish(&format!("thaw-{}.txt", names.join("-")), "text/plain", text.as_bytes())?;
-    done(&json!({ "message": text }))
 }

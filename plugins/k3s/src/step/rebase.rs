@@ -1,23 +1,22 @@
 //! `rebase-and-tag`: the fork's commits move from one Kubernetes patch to the next, and the result is tagged.
 //!
-//! As `git rebase --onto NEW OLD OLD_K3S~1` does it, commit by commit; the last one, made by the tagging, is dropped. What the
-//! fork deleted stays deleted; a conflict of content goes to a person, whose text is taken from there on.
+//! As `git rebase --onto NEW OLD OLD_K3S~1` does it, authors and their dates kept; the last commit, made by the tagging, is
+//! dropped. What the fork deleted stays deleted; other conflicts go to a person, who settles them on a sheet or in a work
+//! tree, and it goes on from there.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use castoff_sdk::git::{self, Change, Commit, CommitSpec, EntryKind, File, Repository, TreeEntry};
+use castoff_sdk::git::{self, Commit, ConflictedPath, RebaseSpec, Repository, Resolution};
 use castoff_sdk::process::{Condition, Context, Graph, InputKind, Outcome, Process, Question, StepKind};
 use castoff_sdk::step::{
     APPROVE, DECLINE, approval, conflict, document, done, inputs as read_inputs, invalid, not_found, waiting,
 };
-use castoff_sdk::{Error, http};
+use castoff_sdk::{Error, http, scratch};
 use serde::{Deserialize, Serialize};
 
 use super::input::{self, Release, optional};
 use super::tree::{tagged, text_at};
 use super::{irreversible, step, tag_fork};
 use crate::core::fork_tag::{VERSION_FILES, rfc3339};
-use crate::core::merge::{Merged, has_markers, merge};
+use crate::core::settlement::{self, Open, Settled};
 use crate::core::version::{ForkTag, client};
 
 pub(super) const NAME: &str = "rebase-and-tag";
@@ -56,15 +55,39 @@ struct Detected {
 
 /// What step `rebase` built.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Rebased {
     /// The last commit.
     commit: String,
     /// How many commits moved.
-    commits: usize,
-    /// Texts that a person wrote, by question.
-    resolved: BTreeMap<String, String>,
+    commits: u32,
+    /// Commits that the new patch holds already.
+    dropped: Vec<String>,
+    /// Where the carrying began: the new patch, or a commit that a person made by hand.
+    from: Option<Start>,
+    /// What a person settled.
+    settled: Vec<Path>,
     /// The tags to push.
     tags: Vec<String>,
+}
+
+/// Where the carrying begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Start {
+    /// The commit to go on top of.
+    onto: String,
+    /// The fork's commit that is held already, or the old patch.
+    since: String,
+    /// How many commits are held already.
+    held: u32,
+}
+
+/// A path that a person settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Path {
+    commit: String,
+    path: String,
+    text: Option<String>,
 }
 
 pub(super) fn describe() -> Process {
@@ -180,219 +203,150 @@ fn newest(fork: &Repository, new: ForkTag) -> Result<ForkTag, Error> {
 fn rebase(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     let detected: Detected = context.needed_output("detect")?;
     let fork = git::open(&inputs.kubernetes_fork)?;
-    let answers = resolved(context)?;
-    match replay(&fork, inputs, &detected, answers)? {
-        Replay::Conflict(question) => Ok(Outcome::Asks(*question)),
-        Replay::Done(rebased) => done(&rebased),
-    }
-}
-
-/// The texts that people left for conflicts of this step.
-fn resolved(context: &Context) -> Result<BTreeMap<String, String>, Error> {
-    let mut texts = BTreeMap::new();
-    for answer in &context.answers {
+    let range = Range::of(&fork, inputs, &detected)?;
+    let mut start = Start { onto: range.onto.clone(), since: range.base.clone(), held: 0 };
+    let mut settled: Vec<Path> = Vec::new();
+    loop {
+        let stopped = match carry(&fork, &range, &start, &settled)? {
+            git::Rebased::Done(carried) => return finish(&fork, inputs, carried, start, settled),
+            git::Rebased::Stopped(stopped) => stopped,
+        };
+        let open: Vec<Open> = stopped.paths.into_iter().map(open).collect();
+        let id = stopped.commit.id.get(..12).unwrap_or_default().to_owned();
+        let Some(answer) = context.answer_to(&id) else {
+            keep_work_tree(inputs, [&start.onto, &start.since, &range.last])?;
+            return Ok(Outcome::Asks(question(id, &stopped.commit, &open)));
+        };
         if answer.choice != APPROVE {
-            return Err(conflict(format!("{} gave up the rebase at {}", answer.by, answer.question)));
+            return Err(conflict(format!("{} gave up the rebase at {}", answer.by, stopped.commit.subject)));
         }
-        let text = answer.document.clone().filter(|text| !has_markers(text));
-        let text = text.ok_or_else(|| {
-            conflict(format!("the text for {} still has conflict markers", answer.question))
-        })?;
-        texts.insert(answer.question.clone(), text);
-    }
-    Ok(texts)
-}
-
-enum Replay {
-    Done(Rebased),
-    Conflict(Box<Question>),
-}
-
-fn replay(
-    fork: &Repository,
-    inputs: &Inputs,
-    detected: &Detected,
-    resolved: BTreeMap<String, String>,
-) -> Result<Replay, Error> {
-    let missing = |what: String| {
-        not_found(format!("{} does not hold {what}; bring the fork up to date", inputs.kubernetes_fork))
-    };
-    let old = detected.old;
-    let base =
-        tagged(fork, &old.kubernetes.to_string())?.ok_or_else(|| missing(old.kubernetes.to_string()))?;
-    let last = tagged(fork, &old.to_string())?.ok_or_else(|| missing(old.to_string()))?;
-    let mut tip = fork.resolve(&detected.onto)?.ok_or_else(|| missing(detected.onto.clone()))?;
-    let mut commits = fork.log(Some(&base.id), &last.id, COMMITS)?;
-    if commits.first().is_some_and(|commit| commit.subject == old.to_string()) {
-        commits.remove(0);
-    } else {
-        return Err(conflict(format!(
-            "the last commit of {old} is {:?}, not the one that its tagging made",
-            last.subject
-        )));
-    }
-    let count = commits.len();
-    for commit in commits.into_iter().rev() {
-        let [parent] = commit.parents.as_slice() else {
-            return Err(conflict(format!(
-                "{} of the fork is a merge; commits of the fork are linear",
-                commit.id
-            )));
-        };
-        let mut picked = Pick {
-            fork,
-            base: parent,
-            ours: &tip.id,
-            theirs: &commit,
-            resolved: &resolved,
-            changes: Vec::new(),
-        };
-        if let Some(question) = picked.folder("")? {
-            return Ok(Replay::Conflict(Box::new(question)));
-        }
-        let changes = picked.changes;
-        if changes.is_empty() {
-            continue;
-        }
-        let message = commit.message.clone();
-        tip = fork.build_commit(&CommitSpec {
-            parents: vec![tip.id.clone()],
-            changes,
-            message,
-            sign_off: false,
-        })?;
-    }
-    let tag = inputs.release.tag()?.fork().to_string();
-    let has_version = VERSION_FILES.iter().try_fold(false, |found, path| -> Result<bool, Error> {
-        Ok(found || fork.read(&tip.id, path)?.is_some())
-    })?;
-    let tags = if has_version { tag_fork::stamp(fork, &tip.id, &tag, "")?.tags } else { Vec::new() };
-    Ok(Replay::Done(Rebased { commit: tip.id, commits: count, resolved, tags }))
-}
-
-/// One commit of the fork, carried onto another tree.
-struct Pick<'a> {
-    fork: &'a Repository,
-    base: &'a str,
-    ours: &'a str,
-    theirs: &'a Commit,
-    resolved: &'a BTreeMap<String, String>,
-    changes: Vec<Change>,
-}
-
-type Entries = BTreeMap<String, TreeEntry>;
-
-impl Pick<'_> {
-    fn entries(&self, commit: &str, folder: &str) -> Result<Entries, Error> {
-        match self.fork.entries(commit, folder, false) {
-            Ok(entries) => Ok(entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect()),
-            Err(Error::NotFound(_)) => Ok(Entries::new()),
-            Err(other) => Err(other),
-        }
-    }
-
-    /// Carries what differs below a folder; only folders that differ are opened.
-    fn folder(&mut self, folder: &str) -> Result<Option<Question>, Error> {
-        let (base, theirs) = (self.entries(self.base, folder)?, self.entries(&self.theirs.id, folder)?);
-        let ours = self.entries(self.ours, folder)?;
-        let paths: BTreeSet<&String> = base.keys().chain(theirs.keys()).collect();
-        for path in paths {
-            let (before, after, mine) = (base.get(path), theirs.get(path), ours.get(path));
-            if same(before, after) || same(after, mine) {
-                continue;
-            }
-            if let Some(question) = self.entry(path, before, after, mine)? {
-                return Ok(Some(question));
-            }
-        }
-        Ok(None)
-    }
-
-    fn entry(
-        &mut self,
-        path: &str,
-        before: Option<&TreeEntry>,
-        after: Option<&TreeEntry>,
-        mine: Option<&TreeEntry>,
-    ) -> Result<Option<Question>, Error> {
-        let folders = [before, after, mine]
-            .into_iter()
-            .flatten()
-            .filter(|entry| entry.kind == EntryKind::Directory)
-            .count();
-        match (before, after, mine) {
-            // What the fork deletes stays deleted, whatever became of it upstream.
-            (_, None, Some(_)) => self.changes.push(Change::Remove(path.to_owned())),
-            (_, None, None) => {}
-            (_, Some(after), _)
-                if after.kind == EntryKind::Directory
-                    && (mine.is_none() || folders == 3 || before.is_none()) =>
-            {
-                if same(before, mine) || mine.is_none() {
-                    self.changes.push(Change::Graft((path.to_owned(), after.id.clone())));
-                } else {
-                    return self.folder(path);
-                }
-            }
-            (_, Some(after), _) if same(before, mine) => self.take(path, after)?,
-            (Some(_), Some(_), Some(_)) if folders == 0 => return self.text(path),
-            _ => {
+        let again = settled.iter().any(|path| path.commit == stopped.commit.id);
+        match settlement::read(answer.document.as_deref().unwrap_or_default(), &open).map_err(conflict)? {
+            Settled::Files(files) if !again => settled.extend(files.into_iter().map(|(path, text)| Path {
+                commit: stopped.commit.id.clone(),
+                path,
+                text,
+            })),
+            Settled::Commit(made) => start = range.after(&fork, &made, &stopped.commit)?,
+            Settled::Files(_) => {
                 return Err(conflict(format!(
-                    "{path}: {} changes what the new patch deleted or made anew; rebase by hand",
-                    self.theirs.subject
+                    "what {} left for {} does not settle it; rebase by hand in a work tree",
+                    answer.by, stopped.commit.subject
                 )));
             }
         }
-        Ok(None)
-    }
-
-    fn take(&mut self, path: &str, entry: &TreeEntry) -> Result<(), Error> {
-        let content = self.read(&self.theirs.id, path)?;
-        self.changes.push(Change::Put(File { path: path.to_owned(), kind: entry.kind, content }));
-        Ok(())
-    }
-
-    fn read(&self, commit: &str, path: &str) -> Result<Vec<u8>, Error> {
-        self.fork.read(commit, path)?.ok_or_else(|| not_found(format!("{path} at {commit}")))
-    }
-
-    fn text(&mut self, path: &str) -> Result<Option<Question>, Error> {
-        let text = |commit: &str| -> Result<String, Error> {
-            String::from_utf8(self.read(commit, path)?)
-                .map_err(|_| conflict(format!("{path} is no text and changed on both sides")))
-        };
-        let merged = merge(&text(self.base)?, &text(self.ours)?, &text(&self.theirs.id)?);
-        let id = format!("{} {path}", self.theirs.id.get(..12).unwrap_or_default());
-        let text = match (merged, self.resolved.get(&id)) {
-            (Merged::Clean(text), _) => text,
-            (Merged::Conflict(_), Some(text)) => text.clone(),
-            (Merged::Conflict(text), None) => {
-                let prompt = format!(
-                    "{path}: {:?} of the fork and the new patch changed the same lines. Leave the text as it shall be.",
-                    self.theirs.subject
-                );
-                return Ok(Some(Question {
-                    id,
-                    prompt,
-                    document: Some(document(path.rsplit('/').next().unwrap_or(path), text, true)),
-                    choices: vec![APPROVE.to_owned(), DECLINE.to_owned()],
-                    approvals: 1,
-                }));
-            }
-        };
-        let kind = self.entries(&self.theirs.id, path.rsplit_once('/').map_or("", |(folder, _)| folder))?;
-        let kind = kind.get(path).map_or(EntryKind::File, |entry| entry.kind);
-        self.changes.push(Change::Put(File { path: path.to_owned(), kind, content: text.into_bytes() }));
-        Ok(None)
     }
 }
 
-fn same(one: Option<&TreeEntry>, other: Option<&TreeEntry>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => one.id == other.id && one.kind == other.kind,
-        (None, None) => true,
-        _ => false,
+/// The commits that move, oldest first, and where to.
+struct Range {
+    onto: String,
+    base: String,
+    last: String,
+    commits: Vec<Commit>,
+}
+
+impl Range {
+    fn of(fork: &Repository, inputs: &Inputs, detected: &Detected) -> Result<Self, Error> {
+        let missing = |what: String| {
+            not_found(format!("{} does not hold {what}; bring the fork up to date", inputs.kubernetes_fork))
+        };
+        let old = detected.old;
+        let base =
+            tagged(fork, &old.kubernetes.to_string())?.ok_or_else(|| missing(old.kubernetes.to_string()))?;
+        let stamped = tagged(fork, &old.to_string())?.ok_or_else(|| missing(old.to_string()))?;
+        let onto = fork.resolve(&detected.onto)?.ok_or_else(|| missing(detected.onto.clone()))?;
+        let last = stamped.parents.first().filter(|_| stamped.subject == old.to_string());
+        let last = last.cloned().ok_or_else(|| {
+            conflict(format!(
+                "the last commit of {old} is {:?}, not the one that its tagging made",
+                stamped.subject
+            ))
+        })?;
+        let mut commits = fork.log(Some(&base.id), &last, COMMITS)?;
+        commits.reverse();
+        Ok(Self { onto: onto.id, base: base.id, last, commits })
     }
+
+    /// Where to go on from a commit that a person made by hand.
+    fn after(&self, fork: &Repository, made: &str, at: &Commit) -> Result<Start, Error> {
+        let found = fork.resolve(made)?;
+        let found = found.ok_or_else(|| not_found(format!("{made}; push it to a branch of the fork")))?;
+        if !fork.is_ancestor(&self.onto, &found.id)? {
+            return Err(conflict(format!("{made} is not on top of the new patch {}", self.onto)));
+        }
+        let stopped = self.commits.iter().position(|commit| commit.id == at.id).unwrap_or_default();
+        let known = self.commits.iter().rposition(|commit| commit.subject == found.subject);
+        let held = known.filter(|held| *held >= stopped).ok_or_else(|| {
+            conflict(format!(
+                "{made} is {:?}, which is not {:?} of the fork and none after it",
+                found.subject, at.subject
+            ))
+        })?;
+        let since = self.commits.get(held).map_or(&self.base, |commit| &commit.id);
+        let held = u32::try_from(held + 1).unwrap_or(u32::MAX);
+        Ok(Start { onto: found.id, since: since.clone(), held })
+    }
+}
+
+/// Carries what is left. What the fork deletes stays deleted, whatever became of it upstream.
+fn carry(fork: &Repository, range: &Range, start: &Start, settled: &[Path]) -> Result<git::Rebased, Error> {
+    let resolution = |path: &Path| Resolution {
+        commit: path.commit.clone(),
+        path: path.path.clone(),
+        content: path.text.clone().map(String::into_bytes),
+    };
+    fork.rebase(&RebaseSpec {
+        onto: start.onto.clone(),
+        since: start.since.clone(),
+        last: range.last.clone(),
+        deletions_win: true,
+        resolutions: settled.iter().map(resolution).collect(),
+    })
+}
+
+fn open(path: ConflictedPath) -> Open {
+    let text = path.content.and_then(|content| String::from_utf8(content).ok());
+    Open { path: path.path, reason: path.reason, text }
+}
+
+fn question(id: String, commit: &Commit, open: &[Open]) -> Question {
+    let paths: Vec<&str> = open.iter().map(|one| one.path.as_str()).collect();
+    Question {
+        id,
+        prompt: format!(
+            "{:?} of the fork and the new patch both changed {}. Leave the files as they shall be, or the line `commit ID` \
+             for what was settled in a work tree (rebase.sh makes one).",
+            commit.subject,
+            paths.join(", ")
+        ),
+        document: Some(document("conflicts.txt", settlement::sheet(&commit.subject, open), true)),
+        choices: vec![APPROVE.to_owned(), DECLINE.to_owned()],
+        approvals: 1,
+    }
+}
+
+fn keep_work_tree(inputs: &Inputs, range: [&str; 3]) -> Result<(), Error> {
+    let tag = inputs.release.tag()?.fork().to_string();
+    let text = settlement::work_tree(&inputs.kubernetes_fork, &tag, range);
+    scratch::publish(&format!("rebase-{tag}.sh"), "text/x-shellscript", text.as_bytes())
+}
+
+fn finish(
+    fork: &Repository,
+    inputs: &Inputs,
+    carried: git::Carried,
+    start: Start,
+    settled: Vec<Path>,
+) -> Result<Outcome, Error> {
+    let tag = inputs.release.tag()?.fork().to_string();
+    let tip = carried.commit.id;
+    let has_version = VERSION_FILES.iter().try_fold(false, |found, path| -> Result<bool, Error> {
+        Ok(found || fork.read(&tip, path)?.is_some())
+    })?;
+    let tags = if has_version { tag_fork::stamp(fork, &tip, &tag, "")?.tags } else { Vec::new() };
+    let commits = carried.count.saturating_add(start.held);
+    done(&Rebased { commit: tip, commits, dropped: carried.dropped, from: Some(start), settled, tags })
 }
 
 fn approve(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
@@ -417,16 +371,18 @@ fn tag(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     let detected: Detected = context.needed_output("detect")?;
     let fork = git::open(&inputs.kubernetes_fork)?;
     let tag = inputs.release.tag()?.fork().to_string();
-    let Replay::Done(again) = replay(&fork, inputs, &detected, rebased.resolved)? else {
+    let range = Range::of(&fork, inputs, &detected)?;
+    let start = rebased.from.ok_or_else(|| invalid("the step rebase left no beginning"))?;
+    let git::Rebased::Done(again) = carry(&fork, &range, &start, &rebased.settled)? else {
         return Err(conflict("the rebase meets a conflict that it did not meet before"));
     };
-    if again.commit != rebased.commit {
+    if again.commit.id != rebased.commit {
         return Err(conflict(format!(
             "the rebase gives {} and gave {} before; the fork changed meanwhile",
-            again.commit, rebased.commit
+            again.commit.id, rebased.commit
         )));
     }
-    let stamped = tag_fork::stamp(&fork, &again.commit, &tag, &rfc3339(context.pinned))?;
+    let stamped = tag_fork::stamp(&fork, &rebased.commit, &tag, &rfc3339(context.pinned))?;
     tag_fork::push(&fork, &tag, &stamped)?;
     done(&stamped)
 }

@@ -11,16 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use super::input::{self, Release, optional};
 use super::proposal::{self, Merged, Proposal, Proposed};
+use super::tidy::{self, Tidied};
 use super::tree::{Checkout, put, tagged, text_at};
 use super::{candidate, step};
-use crate::core::bump::{Directive, Wanted, bump};
+use crate::core::bump::{Bumped, Directive, Wanted, bump};
 use crate::core::go_version;
+use crate::core::version::ForkTag;
 
 pub(super) const NAME: &str = "update-k3s";
 const PROPOSE: &str = "propose";
 const MERGED: &str = "merged";
 const CHECKED: &str = "checked";
 const GO_VERSION: &str = ".go-version";
+const GO_MOD: &str = "go.mod";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -38,6 +41,7 @@ struct Inputs {
     go: Option<String>,
     #[serde(default)]
     go_directive: Directive,
+    go_tidy: Option<bool>,
 }
 
 /// What the pull request left, and what is still to be done on it.
@@ -46,7 +50,8 @@ struct Inputs {
 struct Updated {
     #[serde(flatten)]
     proposed: Proposed,
-    /// `pending`: CI has to find `go mod tidy` clean, or somebody pushes its result; `none`: nothing changed.
+    /// `done`: the real `go mod tidy` was run; `pending`: it is not granted, or failed, and CI has to find it clean, or
+    /// somebody pushes its result; `none`: nothing changed.
     tidy: String,
     /// The tag named before.
     old: String,
@@ -73,6 +78,11 @@ pub(super) fn describe() -> Process {
             "go-directive",
             InputKind::Text,
             "`raise` (when left out), `set` or `keep` the go directive of go.mod",
+        ),
+        optional(
+            "go-tidy",
+            InputKind::Flag,
+            "Whether to run `go mod tidy`; when left out, where the policy grants it",
         ),
     ]);
     input::process(NAME, "Move k3s to a new tag of the Kubernetes fork", inputs)
@@ -111,7 +121,7 @@ fn propose(inputs: &Inputs) -> Result<Outcome, Error> {
     let checkout = Checkout::open(&inputs.repository, Some(&base))?;
     let tagged = fork_tags(&inputs.kubernetes_fork, &new.to_string())?;
     let go = go_version_of(inputs)?;
-    let text = checkout.need("go.mod")?;
+    let text = checkout.need(GO_MOD)?;
     let wanted = Wanted { new, tagged: Some(&tagged), go: go.as_deref(), directive: inputs.go_directive };
     let bumped = bump(&text, &wanted).map_err(conflict)?;
     if bumped.old.kubernetes.line() != new.kubernetes.line() {
@@ -123,29 +133,33 @@ fn propose(inputs: &Inputs) -> Result<Outcome, Error> {
     if bumped.old > new {
         return Err(conflict(format!("go.mod names {} already, which is newer than {new}", bumped.old)));
     }
-    let mut changes = Vec::new();
-    if bumped.text != text {
-        changes.push(put("go.mod", &bumped.text));
-    }
     let moved = go_files(&checkout, go.as_deref())?;
-    changes.extend(moved.iter().map(|(path, text)| put(path, text)));
+    let mut files = moved.clone();
+    if bumped.text != text {
+        files.insert(GO_MOD.to_owned(), bumped.text.clone());
+    }
+    let tidied = match files.is_empty() {
+        true => Tidied { state: "none", remark: None },
+        false => tidy::run(&checkout, inputs.go_tidy, &bumped.text, &mut files)?,
+    };
+    let changes = files.iter().map(|(path, text)| put(path, text)).collect();
     let left = bumped
         .left
         .iter()
         .map(|module| format!("k8s.io/{module} keeps its tag: the fork has none for {new}"));
     let pinned =
         bumped.pinned.iter().map(|pin| format!("k8s.io/{pin} stands at another patch and stays there"));
-    let remarks: Vec<String> = left.chain(pinned).collect();
+    let remarks: Vec<String> = left.chain(pinned).chain(tidied.remark).collect();
     let with_go = go.filter(|_| !moved.is_empty()).map(|go| format!(" and Go {go}")).unwrap_or_default();
     let title = format!("Update to {new}{with_go}");
     let proposed = proposal::propose(&Proposal {
         checkout: &checkout,
         branch: new.to_string(),
         title: format!("[{base}] {title}"),
-        body: body(&bumped.old.to_string(), &new.to_string(), bumped.replaced, &moved, &remarks),
+        body: body(&bumped, new, &moved, &remarks, tidied.state),
         commits: vec![(title, changes)],
     })?;
-    let tidy = if proposed.changed { "pending" } else { "none" }.to_owned();
+    let tidy = if proposed.changed { tidied.state } else { "none" }.to_owned();
     let updated = Updated {
         proposed: Proposed { remarks, ..proposed },
         tidy,
@@ -191,13 +205,13 @@ fn go_files(checkout: &Checkout, go: Option<&str>) -> Result<BTreeMap<String, St
 }
 
 fn body(
-    old: &str,
-    new: &str,
-    replaced: usize,
+    bumped: &Bumped,
+    new: ForkTag,
     files: &BTreeMap<String, String>,
     remarks: &[String],
+    tidy: &str,
 ) -> String {
-    let mut text = format!("Moves {replaced} replacements from {old} to {new}.\n");
+    let mut text = format!("Moves {} replacements from {} to {new}.\n", bumped.replaced, bumped.old);
     if !files.is_empty() {
         let paths: Vec<&str> = files.keys().map(String::as_str).collect();
         text += &format!("\nThe Go version moves in {}.\n", paths.join(", "));
@@ -205,7 +219,12 @@ fn body(
     for remark in remarks {
         text += &format!("\n- {remark}\n");
     }
-    text + "\n`go mod tidy` is pending: `go.sum` and what minimal version selection moves are for CI, or for a push to this branch.\n"
+    text + match tidy {
+        "done" => "\n`go mod tidy` was run; every replacement is as it was computed.\n",
+        _ => {
+            "\n`go mod tidy` is pending: `go.sum` and what minimal version selection moves are for CI, or for a push to this branch.\n"
+        }
+    }
 }
 
 fn checked(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
