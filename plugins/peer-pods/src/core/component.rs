@@ -97,6 +97,20 @@ pub fn set(text: &str, values: &BTreeMap<String, String>) -> Result<String, Comp
     Ok(edited)
 }
 
+/// What the pod VM image is built from, as guest-components publishes it for a commit: where the tree takes it from a registry.
+/// Twice a commit without these was pinned, and the build broke.
+#[must_use]
+pub fn artefacts(versions: &str) -> Vec<String> {
+    let value = |key: &str| yaml::get(versions, &format!("oci.guest-components.{key}")).ok();
+    let (Some(registry), Some(reference)) = (value("registry"), value("reference")) else {
+        return Vec::new();
+    };
+    let registry = registry.trim_start_matches("docker://").trim_end_matches('/').to_owned();
+    ["api-server-rest", "confidential-data-hub"]
+        .map(|name| format!("{registry}/{name}:{reference}-x86_64"))
+        .to_vec()
+}
+
 /// Key of the operator's reference.
 pub const OPERATOR: &str = "git.coco-operator.reference";
 /// Key of the operator's configuration, since January 2025.
@@ -185,6 +199,20 @@ mod tests {
             sync(SEED, &Kata::read("x", "a: b\n"), &BTreeMap::new()),
             Err(ComponentFault::Silent(_))
         ));
+    }
+
+    #[test]
+    fn artefacts_of_guest_components_are_named_where_they_come_from_a_registry() {
+        assert!(artefacts(SEED).is_empty() && artefacts(LATER).is_empty());
+        let text =
+            "oci:\n  guest-components:\n    registry: ghcr.io/o/guest-components\n    reference: \"1e10\"\n";
+        assert_eq!(
+            artefacts(text),
+            [
+                "ghcr.io/o/guest-components/api-server-rest:1e10-x86_64",
+                "ghcr.io/o/guest-components/confidential-data-hub:1e10-x86_64"
+            ]
+        );
     }
 
     #[test]

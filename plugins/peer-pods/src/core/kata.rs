@@ -83,9 +83,75 @@ fn raise(mut text: String, own: &GoMod, wanted: &Move<'_>, raised: &mut Vec<Stri
     text
 }
 
+/// Raises every listed requirement to the version that the whole graph selects; nothing is added and nothing lowered. What was
+/// raised is told.
+#[must_use]
+pub fn raise_listed<'a>(
+    text: &str,
+    selected: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> (String, Vec<String>) {
+    let own = GoMod::parse(text);
+    let selected: BTreeMap<&str, &str> = selected.into_iter().collect();
+    let (mut edited, mut raised) = (text.to_owned(), Vec::new());
+    for listed in
+        own.require.iter().filter(|listed| own.replacement_of(&listed.path, &listed.version).is_none())
+    {
+        let Some(version) = selected.get(listed.path.as_str()) else { continue };
+        if compare_versions(&listed.version, version).is_lt() {
+            edited = set_require(&edited, &listed.path, version);
+            raised.push(format!("{} {} => {version}", listed.path, listed.version));
+        }
+    }
+    (edited, raised)
+}
+
+/// Path of the `go.mod` of a folder named from beside another: `../x` of `src/a/go.mod` is `src/x/go.mod`. None outside of the
+/// repository.
+#[must_use]
+pub fn beside(go_mod: &str, folder: &str) -> Option<String> {
+    let mut parts: Vec<&str> = go_mod.split('/').collect();
+    parts.pop();
+    for part in folder.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.push("go.mod");
+    (!folder.starts_with('/')).then(|| parts.join("/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listed_requirements_follow_the_whole_graph() {
+        let text = "module x.org/a\n\nrequire (\n\tl.org/l v1.2.0 // why\n\tm.org/m v1.9.0\n\tr.org/r v1.0.0\n)\n\nreplace r.org/r => ../r\n";
+        let selected =
+            [("l.org/l", "v1.10.0"), ("m.org/m", "v1.8.0"), ("n.org/n", "v1.0.0"), ("r.org/r", "v9.0.0")];
+        let (edited, raised) = raise_listed(text, selected);
+        assert_eq!(edited, text.replace("l.org/l v1.2.0", "l.org/l v1.10.0"));
+        assert_eq!(raised, ["l.org/l v1.2.0 => v1.10.0"]);
+        assert_eq!(raise_listed(&edited, selected).0, edited, "twice is once");
+    }
+
+    #[test]
+    fn folders_are_named_from_beside() {
+        let table = [
+            ("src/a/go.mod", "../b", Some("src/b/go.mod")),
+            ("src/a/go.mod", "./sub/", Some("src/a/sub/go.mod")),
+            ("go.mod", "./x", Some("x/go.mod")),
+            ("go.mod", "../x", None),
+            ("src/a/go.mod", "/x", None),
+        ];
+        for (path, folder, wanted) in table {
+            assert_eq!(beside(path, folder).as_deref(), wanted, "{path} {folder}");
+        }
+    }
 
     fn hashes(go_mod: &str) -> ModuleHashes {
         ModuleHashes { h1: "h1:new=".into(), go_mod_h1: go_mod.into() }

@@ -54,8 +54,16 @@ pub enum TagFault {
     #[error("{0} is not on the branch: it never was merged")]
     OffMain(String),
     /// Since the freeze something else came in.
-    #[error("the freeze was broken by {}", .0.join("; "))]
-    Foreign(Vec<String>),
+    #[error(
+        "the freeze was broken by {}; test what is there now and release it as {next}, the next free version",
+        .commits.join("; ")
+    )]
+    Foreign {
+        /// The commits, in words.
+        commits: Vec<String>,
+        /// What can be released instead.
+        next: String,
+    },
     /// Check 3.
     #[error("the modules {} would be left without a tag", .0.join(", "))]
     Incomplete(Vec<String>),
@@ -109,8 +117,16 @@ pub enum TagFault {
         fault: ZipFault,
     },
     /// Check 9.
-    #[error("the images {} do not exist", .0.join(", "))]
-    Images(Vec<String>),
+    #[error(
+        "the images {} do not exist; run their workflow again, or mend it and release the next free version, {next}",
+        .images.join(", ")
+    )]
+    Images {
+        /// The images.
+        images: Vec<String>,
+        /// What can be released instead.
+        next: String,
+    },
     /// The modules themselves are wrong.
     #[error(transparent)]
     Module(#[from] ModuleFault),
@@ -170,7 +186,7 @@ pub fn decide(facts: &TagFacts<'_>) -> Result<TagPlan, Vec<TagFault>> {
             .extend(found.iter().map(|fault| TagFault::Zip { module: module.clone(), fault: fault.clone() }));
     }
     if !facts.missing_images.is_empty() {
-        faults.push(TagFault::Images(facts.missing_images.to_vec()));
+        faults.push(TagFault::Images { images: facts.missing_images.to_vec(), next: next(facts) });
     }
     if faults.is_empty() { Ok(plan) } else { Err(faults) }
 }
@@ -183,7 +199,18 @@ fn check_place(facts: &TagFacts<'_>, done: bool, faults: &mut Vec<TagFault>) {
         faults.push(TagFault::NotHead { commit: facts.commit.to_owned(), head: facts.head.to_owned() });
     }
     if !facts.foreign.is_empty() && !done {
-        faults.push(TagFault::Foreign(facts.foreign.to_vec()));
+        faults.push(TagFault::Foreign { commits: facts.foreign.to_vec(), next: next(facts) });
+    }
+}
+
+/// The version that can be released when this one cannot.
+fn next(facts: &TagFacts<'_>) -> String {
+    let all = facts.tags.keys().map(|name| name.rsplit('/').next().unwrap_or(name).to_owned());
+    match ReleaseVersion::parse(facts.version) {
+        Ok(version) => {
+            next_free(version, &all.chain([facts.version.to_owned()]).collect::<BTreeSet<_>>()).to_string()
+        }
+        Err(_) => "one of the form vX.Y.Z".to_owned(),
     }
 }
 
@@ -193,14 +220,7 @@ fn check_version(facts: &TagFacts<'_>, plan: &TagPlan, faults: &mut Vec<TagFault
     let others = facts.tags.keys().filter(|name| !names.contains(name));
     let existing: BTreeSet<String> =
         others.map(|name| name.rsplit('/').next().unwrap_or(name).to_owned()).collect();
-    let all: BTreeSet<String> =
-        facts.tags.keys().map(|name| name.rsplit('/').next().unwrap_or(name).to_owned()).collect();
-    let next = match ReleaseVersion::parse(facts.version) {
-        Ok(version) => {
-            next_free(version, &all.iter().cloned().chain([facts.version.to_owned()]).collect()).to_string()
-        }
-        Err(_) => "of the form vX.Y.Z".to_owned(),
-    };
+    let next = next(facts);
     for name in names {
         if let Some(found) = facts.tags.get(name).filter(|found| *found != facts.commit) {
             faults.push(TagFault::Elsewhere {
@@ -316,8 +336,14 @@ mod tests {
                 }),
                 "Go would refuse the module one",
             ),
-            (said(|world| world.images = vec!["q.io/a:1".into()]), "the images q.io/a:1 do not exist"),
-            (said(|world| world.foreign = vec!["abc slips in".into()]), "broken by abc slips in"),
+            (
+                said(|world| world.images = vec!["q.io/a:1".into()]),
+                "the images q.io/a:1 do not exist; run their workflow again, or mend it and release the next free version, v0.9.1",
+            ),
+            (
+                said(|world| world.foreign = vec!["abc slips in".into()]),
+                "broken by abc slips in; test what is there now and release it as v0.9.1",
+            ),
         ];
         for (said, expected) in cases {
             assert!(said.contains(expected), "{expected:?} is not in {said:?}");

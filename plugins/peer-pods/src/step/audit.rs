@@ -163,13 +163,12 @@ impl Eye<'_> {
     }
 }
 
-/// Tags whose content is not what a `go.sum` of the repository once recorded. Only final records count: the lines of the
-/// newest `go.sum` that names a version of a module of this repository.
+/// Tags whose content is not what a `go.sum` of the repository once recorded: the proxy had seen another content by then.
 fn moved(checkout: &Checkout, tags: &BTreeMap<String, String>, audited: &mut [Audited]) -> Result<(), Error> {
     let own = format!("github.com/{}", checkout.name);
     let repository = &checkout.repository;
     let mut read: BTreeSet<String> = BTreeSet::new();
-    let mut recorded: BTreeMap<(String, String), String> = BTreeMap::new();
+    let mut recorded: BTreeSet<(String, String, String)> = BTreeSet::new();
     let commits: BTreeSet<&String> = tags.values().chain([&checkout.head.id]).collect();
     for commit in commits {
         let sums =
@@ -182,20 +181,25 @@ fn moved(checkout: &Checkout, tags: &BTreeMap<String, String>, audited: &mut [Au
             let lines = text.lines().filter(|line| line.starts_with(&own)).collect::<Vec<_>>().join("\n");
             for line in go_sum::parse(&lines).into_iter().filter(|line| !line.go_mod) {
                 if let Some(tag) = tag_of(&own, &line).filter(|tag| tags.contains_key(tag)) {
-                    recorded.insert((tag, line.version), line.hash);
+                    recorded.insert((tag, line.version, line.hash));
                 }
             }
         }
     }
-    for ((tag, version), hash) in recorded {
+    let mut computed: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for (tag, version, hash) in recorded {
         let Some(commit) = tags.get(&tag) else { continue };
-        let folder = tag.strip_suffix(&format!("/{version}")).unwrap_or_default();
-        let Some(hashed) = hash_at(repository, commit, folder, &version)? else { continue };
-        if hashed.hashes.h1 != hash {
+        if !computed.contains_key(&tag) {
+            let folder = tag.strip_suffix(&format!("/{version}")).unwrap_or_default();
+            let hashed = hash_at(repository, commit, folder, &version)?;
+            computed.insert(tag.clone(), hashed.map(|hashed| hashed.hashes.h1));
+        }
+        let Some(Some(found)) = computed.get(&tag) else { continue };
+        if *found != hash {
             let finding = Finding::MovedTag {
                 name: format!("refs/tags/{tag}"),
                 recorded: hash,
-                computed: hashed.hashes.h1,
+                computed: found.clone(),
             };
             if let Some(one) = audited.iter_mut().find(|one| one.version == version) {
                 one.findings.push(finding);

@@ -7,15 +7,17 @@ use castoff_sdk::Error;
 use castoff_sdk::git;
 use castoff_sdk::github;
 use castoff_sdk::go_mod::GoMod;
+use castoff_sdk::module_graph::ModuleVersion;
 use castoff_sdk::module_hash::pseudo_version;
 use castoff_sdk::process::Context;
-use castoff_sdk::step::{conflict, day, invalid, not_found};
+use castoff_sdk::step::{conflict, day, invalid, not_found, words};
 use castoff_sdk::yaml;
 
 use super::checkout::{Checkout, hash_at, modules_at, text_at};
+use super::graph;
 use super::input::{Inputs, profile};
 use super::propose::Edit;
-use crate::core::kata::{Move, move_module};
+use crate::core::kata::{Move, Moved, move_module, raise_listed};
 use crate::core::layout::Profile;
 use crate::core::overlay::{DevStyle, LATEST, Pin, Pinned};
 use crate::core::version::ReleaseVersion;
@@ -121,7 +123,7 @@ impl<'a> Desk<'a> {
             .flat_map(|path| [path.clone(), path.replace("go.mod", "go.sum")])
             .collect();
         let files = self.checkout.texts(wanted.iter().map(String::as_str))?;
-        let moved = move_module(
+        let mut moved = move_module(
             &files,
             &Move {
                 module: &module,
@@ -134,6 +136,8 @@ impl<'a> Desk<'a> {
             self.remarks.push(format!(
                 "the go.mod of {module} changed: `go mod tidy` has to confirm this in every module; no line of go.sum was guessed"
             ));
+            let own = ModuleVersion { path: module.clone(), version: facts.version.clone() };
+            self.raise_transitively(own, facts.go_mod.as_deref(), &mut moved)?;
         }
         for (file, raised) in &moved.raised {
             self.remarks.push(format!("{file}: {}", raised.join(", ")));
@@ -143,6 +147,42 @@ impl<'a> Desk<'a> {
         edit.reason = format!("{module} {} with the hashes that its content has.", facts.version);
         edit.files = moved.files;
         Ok(edit)
+    }
+
+    /// What the new version raises beyond its own requirements, as far as a module proxy tells; else it stays as it is.
+    fn raise_transitively(
+        &mut self,
+        own: ModuleVersion,
+        go_mod: Option<&str>,
+        moved: &mut Moved,
+    ) -> Result<(), Error> {
+        let mut known: BTreeMap<ModuleVersion, String> =
+            go_mod.map(|text| (own, text.to_owned())).into_iter().collect();
+        let files: Vec<(String, String)> = moved
+            .files
+            .iter()
+            .filter(|(path, _)| path.ends_with("go.mod"))
+            .map(|(p, t)| (p.clone(), t.clone()))
+            .collect();
+        for (path, text) in files {
+            match graph::select(self.checkout, (&path, &text), &self.inputs.proxy, &mut known) {
+                Ok(modules) => {
+                    let (text, raised) = raise_listed(&text, modules.versions());
+                    moved.files.insert(path.clone(), text);
+                    moved.raised.entry(path).or_default().extend(raised);
+                }
+                Err(error @ (Error::NotFound(_) | Error::Invalid(_))) => {
+                    self.remarks.push(format!(
+                        "{path}: only what the module itself requires was raised, its graph is not known: {}",
+                        words(&error)
+                    ));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        moved.raised.retain(|_, raised| !raised.is_empty());
+        Ok(())
     }
 
     fn module_facts(

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkout::{Checkout, list, warn};
 use super::input::Inputs;
+use super::lock;
 use super::tags::Tagged;
 use crate::core::freeze::foreign;
 
@@ -33,6 +34,17 @@ fn locked(inputs: &Inputs, branch: &str) -> Option<bool> {
     }
 }
 
+/// The pre-release that comes next, for what came in between.
+pub(crate) fn next_alpha(checkout: &Checkout, inputs: &Inputs) -> Result<String, Error> {
+    let tags = checkout.tags()?;
+    let versions = tags.keys().map(|name| name.rsplit('/').next().unwrap_or(name));
+    let told = std::iter::once(inputs.version.as_str());
+    Ok(match inputs.release_version() {
+        Ok(version) => version.next_alpha(versions.chain(told)).to_string(),
+        Err(_) => "the next pre-release".to_owned(),
+    })
+}
+
 /// P12: an administrator locks the branch; the head that was tagged is the head that is frozen.
 pub(crate) fn freeze(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     let tagged: Tagged = context.needed_output("tags")?;
@@ -40,12 +52,16 @@ pub(crate) fn freeze(context: &Context, inputs: &Inputs) -> Result<Outcome, Erro
     let drift = foreign(&checkout.later(&tagged.commit, &checkout.head.id)?);
     if !drift.is_empty() {
         return Err(conflict(format!(
-            "{} moved on before it was frozen: {}; test what is there now under the next pre-release",
+            "{} moved on before it was frozen: {}; test what is there now as {}",
             checkout.branch,
-            drift.join("; ")
+            drift.join("; "),
+            next_alpha(&checkout, inputs)?
         )));
     }
     let before = locked(inputs, &checkout.branch);
+    if lock::lock(inputs, &checkout.branch)? {
+        return done(&Frozen { head: tagged.commit, locked: Some(true), before });
+    }
     if context.approved("freeze")?.is_some() {
         if before == Some(false) {
             warn(&format!("{} is not locked; whatever is merged now stops the release", checkout.branch));
@@ -77,7 +93,12 @@ pub(crate) fn tested(context: &Context, inputs: &Inputs) -> Result<Outcome, Erro
         );
     }
     if !drift.is_empty() {
-        return Err(conflict(format!("the freeze of {} was broken: {}", checkout.branch, drift.join("; "))));
+        return Err(conflict(format!(
+            "the freeze of {} was broken: {}; revert it, or test what is there now as {}",
+            checkout.branch,
+            drift.join("; "),
+            next_alpha(&checkout, inputs)?
+        )));
     }
     let prompt = format!(
         "Is {} tested, with the wider release as well? If not, decline, mend it on {}, and start the next pre-release.{}",
@@ -99,6 +120,7 @@ pub(crate) fn frozen_at(context: &Context, inputs: &Inputs) -> Result<Option<Str
 /// P19: the lock is taken off again.
 pub(crate) fn unlock(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     let checkout = Checkout::open(&inputs.repository, inputs.branch.as_deref())?;
+    lock::unlock(inputs, &checkout.branch)?;
     let state = locked(inputs, &checkout.branch);
     if state == Some(false) {
         return done(&serde_json::json!({ "locked": false }));

@@ -79,6 +79,10 @@ pub(crate) struct Inputs {
     pub(crate) kata_deploy: Option<String>,
     pub(crate) lock_generated: Option<String>,
     #[serde(default)]
+    pub(crate) lock: bool,
+    #[serde(default = "github_api")]
+    pub(crate) github_api: String,
+    #[serde(default)]
     pub(crate) go_tidy: bool,
     #[serde(default)]
     pub(crate) release_helper: bool,
@@ -104,6 +108,10 @@ fn operator_repository() -> String {
 
 fn proxy() -> String {
     "https://proxy.golang.org".to_owned()
+}
+
+fn github_api() -> String {
+    "https://api.github.com".to_owned()
 }
 
 fn sum_database() -> String {
@@ -185,6 +193,22 @@ pub(crate) fn place() -> Vec<Input> {
             "parts",
             InputKind::Texts,
             "parts of the pull request to propose; all that apply when left out",
+        ),
+    ]
+}
+
+/// Inputs about the lock of the branch.
+pub(crate) fn lock_inputs() -> [Input; 2] {
+    [
+        optional(
+            "lock",
+            InputKind::Flag,
+            "lock the branch by a ruleset and take it off again, where the policy grants it; else people are asked",
+        ),
+        optional(
+            "github-api",
+            InputKind::Text,
+            "address of the forge's API; https://api.github.com when left out",
         ),
     ]
 }

@@ -3,16 +3,18 @@
 //! [`input`] is what processes are told; [`pre_release`], [`release`], [`post_release`], [`audit`] and [`hash`] are
 //! processes, [`whole`] puts the first three in a row. [`checkout`] reads repositories, [`edit`] computes the commits of a
 //! pull request and [`propose`] opens it; [`images`] looks into registries, [`tags`] checks and creates tags,
-//! [`publish`] makes the GitHub release, [`freeze`] watches the branch, [`operator`] looks after those downstream, [`tidy`] asks the
+//! [`publish`] makes the GitHub release, [`graph`] selects versions over a module proxy, [`freeze`] watches the branch, [`lock`] locks it where that is granted, [`operator`] looks after those downstream, [`tidy`] asks the
 //! real `go` where it is granted.
 
 pub(crate) mod audit;
 pub(crate) mod checkout;
 pub(crate) mod edit;
 pub(crate) mod freeze;
+pub(crate) mod graph;
 pub(crate) mod hash;
 pub(crate) mod images;
 pub(crate) mod input;
+pub(crate) mod lock;
 pub(crate) mod operator;
 pub(crate) mod post_release;
 pub(crate) mod pre_release;

@@ -8,7 +8,7 @@ use super::checkout::Checkout;
 use super::edit::Desk;
 use super::input::{self, Inputs, optional};
 use super::propose::{Proposal, Proposed, merged, propose};
-use super::{freeze, operator, profiles, step};
+use super::{freeze, irreversible, operator, profiles, step};
 
 /// Its name.
 pub(crate) const NAME: &str = "post-release";
@@ -19,6 +19,7 @@ pub(crate) fn describe() -> Process {
     inputs.extend(input::place());
     inputs.extend(input::component_inputs());
     inputs.extend(input::image_inputs());
+    inputs.extend(input::lock_inputs());
     inputs.extend([
         optional("commit", InputKind::Text, "commit of the release, where the forge has no tag of it"),
         optional("date-released", InputKind::Text, "day of the release, where the forge does not tell"),
@@ -49,10 +50,38 @@ pub(crate) fn graph(profile: &str, text: &str) -> Result<Graph, Error> {
             "The CoCo operator updates (P23)",
         ),
         step(
+            "operator-approve",
+            "Approve the operator's tag",
+            Gate,
+            &["operator-merged"],
+            "The CoCo operator updates and then releases itself (P23)",
+        ),
+        irreversible(step(
+            "operator-tag",
+            "Tag and publish the operator's release",
+            Work,
+            &["operator-approve"],
+            "The CoCo operator updates and then releases itself (P23)",
+        )),
+        step(
+            "operator-revert",
+            "Take the operator's payload back",
+            Work,
+            &["operator-tag"],
+            "The CoCo operator updates (P23)",
+        ),
+        step(
+            "operator-reverted",
+            "Wait for the merge of the operator's revert",
+            Wait,
+            &["operator-revert"],
+            "The CoCo operator updates (P23)",
+        ),
+        step(
             "consumers",
             "Look who requires older modules",
             Work,
-            &["operator-merged"],
+            &["operator-reverted"],
             "allow people to use go get (P23)",
         ),
     ];
@@ -71,6 +100,10 @@ pub(crate) fn run(context: &Context) -> Result<Outcome, Error> {
         "merged" => merged(context, "propose", "a review, and a merge by a maintainer"),
         "operator" => operator::release(context),
         "operator-merged" => merged(context, "operator", "the maintainers of the operator"),
+        "operator-approve" => operator::approve(context),
+        "operator-tag" => operator::tag(context),
+        "operator-revert" => operator::revert(context),
+        "operator-reverted" => merged(context, "operator-revert", "the maintainers of the operator"),
         "consumers" => operator::report(context),
         other => Err(invalid(format!("the process {NAME} has no step {other}"))),
     }

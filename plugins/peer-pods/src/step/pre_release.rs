@@ -9,6 +9,7 @@ use super::edit::Desk;
 use super::input::{self, Inputs};
 use super::propose::{Merged, Proposal, merged, propose};
 use super::{freeze, images, irreversible, profiles, publish, step, tags, tidy};
+use crate::core::component::artefacts;
 use crate::core::overlay::DevStyle;
 use crate::core::version::check;
 
@@ -22,6 +23,7 @@ pub(crate) fn describe() -> Process {
     inputs.extend(input::component_inputs());
     inputs.extend(input::image_inputs());
     inputs.extend(input::tag_inputs());
+    inputs.extend(input::lock_inputs());
     Process {
         name: NAME.to_owned(),
         summary: "Build, tag and publish a pre-release for testing, and freeze the branch".to_owned(),
@@ -214,10 +216,25 @@ pub(crate) fn built(context: &Context, inputs: &Inputs) -> Result<Outcome, Error
     images::wait(images::expected(&checkout, inputs, &merged.commit, style), Some(url))
 }
 
+/// P1: what the pod VM image is built from is published for the commit that is pinned.
+fn published(checkout: &Checkout) -> Result<(), Error> {
+    let Some(path) = &checkout.layout.versions else { return Ok(()) };
+    let wanted = artefacts(&checkout.text(path)?.unwrap_or_default());
+    let missing = images::missing(&wanted)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(conflict(format!(
+        "{path} pins a commit of guest-components of which {} was never published; set oci.guest-components.reference to one that was",
+        missing.join(", ")
+    )))
+}
+
 /// P10: the nine checks, at the merge.
 pub(crate) fn examine(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     let merged: Merged = context.needed_output("merged")?;
     let checkout = Checkout::open(&inputs.repository, inputs.branch.as_deref())?;
+    published(&checkout)?;
     let frozen = freeze::frozen_at(context, inputs)?;
     done(&tags::examine(&checkout, inputs, &merged.commit, frozen.as_deref())?)
 }

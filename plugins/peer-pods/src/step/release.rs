@@ -172,9 +172,10 @@ fn look(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
         let drift = foreign(&checkout.later(&frozen, &checkout.head.id)?);
         if !drift.is_empty() {
             return Err(conflict(format!(
-                "{} was frozen at {frozen} and moved: {}; revert them, or test what is there under the next pre-release",
+                "{} was frozen at {frozen} and moved: {}; revert them, or test what is there as {}",
                 checkout.branch,
-                drift.join("; ")
+                drift.join("; "),
+                freeze::next_alpha(&checkout, inputs)?
             )));
         }
     }

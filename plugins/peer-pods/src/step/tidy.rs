@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use castoff_sdk::Error;
-use castoff_sdk::command::Program;
 use castoff_sdk::git::EntryKind;
+use castoff_sdk::go_tidy;
 use castoff_sdk::scratch;
 use castoff_sdk::step::{conflict, not_found};
 
@@ -29,12 +29,7 @@ pub(crate) fn confirm(
     write(checkout, &computed)?;
     for folder in folders {
         let within = if folder.is_empty() { PLACE.to_owned() } else { format!("{PLACE}/{folder}") };
-        let tidy = Program::new("go")
-            .arguments(["mod", "tidy"])
-            .scratch("GOCACHE", "cache")
-            .scratch("GOPATH", "path")
-            .within(&within);
-        tidy.fetch()?.success()?;
+        go_tidy::program(&within).fetch()?.success()?;
         for name in ["go.mod", "go.sum"] {
             let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
             adopt(checkout, edits, &computed, &path, remarks)?;
@@ -86,8 +81,7 @@ fn adopt(
     if made == *ours {
         return Ok(());
     }
-    let lost = contradiction(&before, ours, &made);
-    if let Some(line) = lost {
+    if let Some(line) = go_tidy::lost(&before, ours, &made) {
         return Err(conflict(format!(
             "go mod tidy does not agree with {path}: {line:?} was computed and is not kept"
         )));
@@ -101,27 +95,12 @@ fn adopt(
     Ok(())
 }
 
-/// A line that was computed and that `go` did not keep.
-fn contradiction<'a>(before: &str, ours: &'a str, made: &str) -> Option<&'a str> {
-    let old: BTreeSet<&str> = before.lines().collect();
-    let kept: BTreeSet<&str> = made.lines().collect();
-    ours.lines().find(|line| !line.trim().is_empty() && !old.contains(line) && !kept.contains(line))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_was_computed_has_to_survive() {
-        let (before, ours) = ("module m\nrequire a v1\n", "module m\nrequire a v2\n");
-        assert_eq!(contradiction(before, ours, "module m\nrequire a v2\nrequire b v1\n"), None);
-        assert_eq!(contradiction(before, ours, "module m\nrequire a v3\n"), Some("require a v2"));
-        assert_eq!(
-            contradiction(before, ours, "require a v2\n"),
-            None,
-            "lines that were there before may go"
-        );
+    fn files_belong_to_modules() {
         assert_eq!(module_of("src/a/go.sum").as_deref(), Some("src/a"));
         assert_eq!((module_of("go.mod").as_deref(), module_of("src/a/main.go")), (Some(""), None));
     }

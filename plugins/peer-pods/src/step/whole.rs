@@ -30,6 +30,7 @@ const PARTS: [Part; 3] = [
 /// Describes the process.
 pub(crate) fn describe() -> Process {
     let mut inputs = release::describe().inputs;
+    inputs.extend(super::input::lock_inputs());
     inputs.push(optional(
         "alpha",
         InputKind::Integer,
