@@ -23,6 +23,7 @@ use castoff::operation::Need;
 use castoff::policy::{Policy, Scope, decide};
 use castoff::run::Ledger;
 use castoff_kubernetes_patch::core::images::{Order, promote};
+use castoff_tests::history;
 use castoff_tests::theatre::{EXERCISER, Theatre, engine};
 use castoff_tests::train::{Driven, TrainExample, sidecars};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -291,5 +292,30 @@ fn promotion(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, load, gate, decision, notes, trains, metadata, promotion);
+/// All versions of a repository as large and as old as cloud-api-adaptor.
+fn audit(c: &mut Criterion) {
+    let runtime = runtime();
+    let world = history::world(history::Size { commits: 80, files: 900 });
+    let theatre = runtime.block_on(Theatre::open(world, engine(Limits::default())));
+    let release = format!(
+        "version = 1\nplugin = \"peer-pods\"\nprocess = \"audit\"\n[inputs]\nrepository = \"{}\"\n",
+        history::NAME
+    );
+    let prepared = runtime.block_on(theatre.prepare(&theatre.write(&[("release.toml", release.as_bytes())])));
+    let mut round = 0u32;
+    let mut group = c.benchmark_group("audit");
+    group.sample_size(10).measurement_time(Duration::from_secs(15));
+    group.bench_function("27 versions, 2,500 commits, 900 files", |b| {
+        b.iter(|| {
+            round += 1;
+            let (stored, journal) = theatre.create(&prepared, &format!("audit-{round}"));
+            let runner = theatre.runner(&prepared, &stored, journal);
+            let stop = runtime.block_on(theatre.stage.play(&runner)).expect("the host goes on");
+            assert_eq!(stop.verdict, Verdict::Finished);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, load, gate, decision, notes, trains, metadata, promotion, audit);
 criterion_main!(benches);

@@ -4,6 +4,7 @@
 pub mod example;
 pub mod fuzz;
 pub mod graphql;
+pub mod history;
 pub mod matrix;
 pub mod openapi;
 pub mod peer;

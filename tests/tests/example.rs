@@ -1,11 +1,15 @@
 //! The example releases, played to their end.
 
+#[path = "example/k3s.rs"]
+mod k3s;
 #[path = "example/patch_day.rs"]
 mod patch_day;
 #[path = "example/patch_day_bad.rs"]
 mod patch_day_bad;
 #[path = "example/patch_day_peer.rs"]
 mod patch_day_peer;
+#[path = "example/peer_pods.rs"]
+mod peer_pods;
 
 use std::path::Path;
 
@@ -230,6 +234,44 @@ async fn single(
     (theatre, state)
 }
 
+/// One process, in the world of an example as `change` leaves it, played until nothing more happens. It has every power that its
+/// plugin asks for. `{REF}` in the inputs stands for the commit of a ref of `repository`.
+async fn alone(
+    (plugin, example, repository): (&str, &str, &str),
+    change: impl Fn(&str) -> String,
+    (process, inputs): (&str, &str),
+) -> (Theatre, RunState) {
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins").join(plugin).join("examples").join(example);
+    let world = change(&std::fs::read_to_string(folder.join("world.toml")).expect("the example is there"));
+    let world = World::from_toml(&world).expect("it is right");
+    let theatre = Theatre::open(world, engine(Limits::default())).await.approving();
+    let mut inputs = inputs.to_owned();
+    while let Some((head, rest)) = inputs.split_once("{refs/") {
+        let (name, tail) = rest.split_once('}').expect("a name in braces");
+        let commit = theatre.stage.forge().reference(repository, &format!("refs/{name}"));
+        inputs = format!("{head}{}{tail}", commit.expect("the ref is there"));
+    }
+    let release =
+        format!("version = 1\nplugin = \"{plugin}\"\nprocess = \"{process}\"\n[inputs]\n{inputs}\n");
+    let prepared = theatre.prepare(&theatre.write(&[("release.toml", release.as_bytes())])).await;
+    let (stored, journal) = theatre.create(&prepared, process);
+    let runner = theatre.runner(&prepared, &stored, journal);
+    theatre.stage.play(&runner).await.expect("the host goes on");
+    let state = runner.state();
+    (theatre, state)
+}
+
+/// Why a run goes no further: what its steps say that failed or wait.
+fn stuck(state: &RunState) -> String {
+    let said = state.steps().filter_map(|step| match &step.status {
+        Status::Failed { message, .. } => Some(message.clone()),
+        Status::Waiting { wait } => Some(wait.summary.clone()),
+        _ => None,
+    });
+    said.collect::<Vec<_>>().join("\n")
+}
+
 /// What a step left, as text.
 fn left(state: &RunState, step: &str) -> String {
     state.outputs_of(step).map(ToString::to_string).unwrap_or_default()
@@ -337,57 +379,4 @@ async fn a_train_ends_with_the_driver_and_its_ci_jobs() {
     let merged: Vec<&str> =
         pulls.filter(|pull| pull.merged.is_some()).map(|pull| pull.issue.title.as_str()).collect();
     assert!(merged.last().is_some_and(|title| title.contains("CI jobs for Kubernetes 1.36")), "{merged:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_month_of_k3s_patches_ends_in_the_stable_channel() {
-    let both = |text: &str| text.replace("versions = [\"v1.34.5\"]", "versions = [\"v1.33.9\", \"v1.34.5\"]");
-    let respin =
-        "\n[[answer]]\nstep = \"qa1\"\nquestion = \"v1.34.5-rc1*\"\nchoice = \"respin\"\nby = \"approver\"\n";
-    let (theatre, state) = play_of("k3s", "month", both, respin).await;
-    let forge = theatre.stage.forge();
-    let snapshot = forge.snapshot().expect("a picture of the world");
-    let refs = |name: &str| &snapshot.repositories[name].refs;
-    let releases = |name: &str| &snapshot.repositories[name].releases;
-    for tag in ["v1.33.9-k3s1", "v1.34.5-k3s1"] {
-        let fork = refs("k3s-io/kubernetes");
-        let root = fork.get(&format!("refs/tags/{tag}")).expect("the root's tag is there");
-        for module in ["api", "client-go", "component-base"] {
-            assert_eq!(
-                fork.get(&format!("refs/tags/staging/src/k8s.io/{module}/{tag}")),
-                Some(root),
-                "{module}"
-            );
-        }
-        let gone = format!("refs/tags/staging/src/k8s.io/legacy-cloud-providers/{tag}");
-        assert!(!fork.contains_key(&gone), "what the fork deleted stays deleted, patched upstream or not");
-        let kubelet = content(&theatre, "k3s-io/kubernetes", tag, "pkg/kubelet/kubelet.go");
-        assert_eq!(kubelet, "package kubelet\n\n// one, patched\n\n// two\n\n// three, embedded\n");
-    }
-    let tags = refs("k3s-io/k3s");
-    assert!(tags.contains_key("refs/tags/v1.34.5-rc2+k3s1"), "QA asked for another candidate");
-    assert!(!tags.contains_key("refs/tags/v1.33.9-rc2+k3s1"), "and for none of the other minor");
-    assert_eq!(tags.get("refs/tags/v1.34.5+k3s1"), tags.get("refs/tags/v1.34.5-rc2+k3s1"));
-    for tag in ["v1.33.9+k3s1", "v1.34.5+k3s1"] {
-        let found = releases("k3s-io/k3s").iter().find(|release| release.tag == tag).expect("it is released");
-        assert!(!found.draft && !found.prerelease, "{tag}");
-        let by_hand = releases("k3s-io/k3s-upgrade").iter().any(|release| release.tag == tag);
-        assert!(by_hand, "{tag}: the upgrade image's automation stayed silent");
-    }
-    let go_mod = content(&theatre, "k3s-io/k3s", "release-1.34", "go.mod");
-    assert!(go_mod.contains("k8s.io/kubernetes v1.34.5\n") && go_mod.contains("boxo v0.34.4 //"), "{go_mod}");
-    let stable = content(&theatre, "k3s-io/k3s", "main", "channel.yaml");
-    assert!(stable.contains("- name: stable\n  latest: v1.34.5+k3s1\n"), "{stable}");
-    let kdm = "rancher/kontainer-driver-metadata";
-    let channels = content(&theatre, kdm, "dev-v2.12", "channels.yaml");
-    assert!(
-        channels.contains("v1.33.9+k3s1") && channels.contains("v1.34.5+k3s1") && !channels.contains("-rc"),
-        "{channels}"
-    );
-    assert!(content(&theatre, kdm, "dev-v2.12", "data/data.json").contains("\"version\": \"v1.34.5+k3s1\""));
-    let mirrored = content(&theatre, kdm, "dev-v2.12", "regsync.yaml");
-    assert!(mirrored.contains("- v1.34.5-k3s1\n") && !mirrored.contains("-rc"), "{mirrored}");
-    let notes = left(&state, "v1-34-5-ga-notes");
-    assert!(notes.contains("| SQLite | [3.51.1]") && notes.contains("Changes since v1.34.4+k3s1"), "{notes}");
-    assert!(left(&state, "thaw").contains("branches 1.33~1.34 are now unfrozen"));
 }
