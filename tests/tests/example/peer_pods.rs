@@ -121,7 +121,7 @@ async fn what_is_wrong_is_refused_with_what_was_found() {
             same,
             "pre-release",
             "version = \"v0.9.0-alpha.1\"\nkata = \"3.8.0\"\nset = { \"git.kbs.tag\" = \"x\" }",
-            &["versions.yaml has no git.kbs.tag", "there is reference"],
+            &["versions.yaml has no git.kbs.tag", "there is url, reference"],
         ),
         (
             same,

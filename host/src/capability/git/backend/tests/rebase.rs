@@ -76,6 +76,7 @@ fn story() -> String {
 fn judged(world: &World, onto: &str, since: &str, last: &str) -> (PathBuf, String) {
     let place = world.place.path().join("judge");
     git(world.place.path(), &["clone", "--quiet", world.remote().to_str().unwrap(), "judge"], b"");
+    git(&place, &["checkout", "--quiet", "--detach", &format!("origin/{last}")], b"");
     let run = |arguments: &[&str]| {
         let done = Command::new("git")
             .args(["-c", "user.name=Rel Ease", "-c", "user.email=rel@example.org"])
