@@ -18,7 +18,7 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// About so many moments of all examples together, and about so many powers, each spread over the whole of an example.
 /// `CASTOFF_MATRIX=all` stops every example at every event and takes away every power.
-const SAMPLED: usize = 80;
+const SAMPLED: usize = 56;
 
 /// Every how many of an example's points one is tried: all examples get the same share of the sample.
 fn stride(points: usize, examples: usize) -> usize {

@@ -22,10 +22,10 @@ const SIDE_BY_SIDE: usize = 6;
 const TOGETHER: usize = 6;
 
 /// A kind strikes one in so many operations, where not everything is tried.
-const SHARE: usize = 3;
+const SHARE: usize = 5;
 
 /// Lost answers in one release, where not every one is lost alone.
-const LOST_TOGETHER: usize = 3;
+const LOST_TOGETHER: usize = 4;
 
 /// A case: its name, and the faults of one release.
 type Case = (String, Vec<Fault>);

@@ -262,7 +262,7 @@ mod tests {
                 assert!(matches!(other.verify(component, key), Err(SignatureError::UnknownKey(_))));
             }
         }
-        assert_eq!(endorsed(component, &[], &[of_ssh.clone()]), Err(EvidenceError::Unsigned));
+        assert_eq!(endorsed(component, &[], std::slice::from_ref(&of_ssh)), Err(EvidenceError::Unsigned));
         let error = endorsed(b"another", &all, &[of_ssh.clone(), of_cosign, of_minisign]).unwrap_err();
         assert_eq!(error.to_string().matches("something else").count(), 3, "{error}");
         let error = endorsed(component, &all[..1], &[of_ssh]).unwrap_err();

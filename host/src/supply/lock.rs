@@ -350,7 +350,7 @@ mod tests {
             (text.replace("name = \"demo\"\n", "name = \"x.wasm\"\n"), "no name"),
             (text.replace("digest = \"sha256:", "digest = \"sha256:0"), "no digest"),
             (text.replace("oci://", "https://"), "oci://HOST"),
-            (text.replace("1.0.0@sha256", "1.0.0-sha256").replace("digest =", "digest ="), ""),
+            (text.replace("1.0.0@sha256", "1.0.0-sha256"), ""),
             (text.replace("size = ", "sizes = "), "line"),
             (text.replace("git.push", "git.shove"), "line"),
             (text.replace("reason = 'tags \"it\"'", "reason = \"\\u001b[31m\""), "control"),

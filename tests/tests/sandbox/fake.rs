@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use castoff::capability::command::{Command, Finished, Programs, Reach};
-use castoff::capability::git::{Commit, CommitSpec, Git, Identity, RefUpdate, Reference, TreeEntry};
+use castoff::capability::git::{
+    Commit, CommitSpec, Git, Identity, Pick, Picked, RefUpdate, Reference, TreeEntry,
+};
 use castoff::capability::github::{
     Check, GitHub, Issue, IssueSpec, MergeMethod, Permission, Protection, PullFilter, PullRequest, PullSpec,
     PullState, Release, ReleaseSpec,
@@ -100,6 +102,10 @@ impl Git for Fake {
     async fn build_commit(&self, _: &Slug, _: &CommitSpec) -> Result<Commit> {
         self.note("git.build_commit");
         Ok(commit())
+    }
+    async fn pick(&self, _: &Slug, _: &Pick) -> Result<Picked> {
+        self.note("git.pick");
+        Ok(Picked::Tree(COMMIT.into()))
     }
     async fn build_tag(&self, _: &Slug, _: &str, _: &str, _: &str, _: &Identity, _: i64) -> Result<String> {
         self.note("git.build_tag");

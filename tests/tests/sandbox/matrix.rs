@@ -7,7 +7,7 @@ use std::path::Path;
 use castoff::capability::Slug;
 use castoff::capability::git::BranchRule;
 use castoff::function::{Class, FUNCTIONS, by_short_name};
-use castoff::gate::{CallError, CallResult, Gate, Repository, WantedRef};
+use castoff::gate::{CallError, CallResult, Gate, Repository, WantedRebase, WantedRef};
 use castoff::policy::pattern::RefPattern;
 use serde_json::{Value, json};
 use wit_parser::{Resolve, WorldItem};
@@ -82,6 +82,8 @@ fn git() -> Vec<Row> {
         let reaches: Vec<&str> = std::iter::once("git.open").chain(reached).collect();
         row(function, here(), &[READ], &reaches).in_other_repositories()
     });
+    let rebase =
+        row("git.rebase", here(), &[READ], &["git.open", "git.resolve", "git.log"]).in_other_repositories();
     let named = |name: &str| json!({ "repository": "acme/tool", "name": name });
     let branch = row(
         "git.ensure-branch",
@@ -119,7 +121,7 @@ fn git() -> Vec<Row> {
         .but("names", json!(["refs/heads/release-1.0", "refs/tags/v1.0.0", "refs/heads/main"]))
         .but("names", json!(["refs/tags/v1.0.0", "refs/notes/x"]))
         .but("names", json!(["HEAD"]));
-    reads.chain([branch, tag, refs]).collect()
+    reads.chain([rebase, branch, tag, refs]).collect()
 }
 
 fn github() -> Vec<Row> {
@@ -420,7 +422,7 @@ async fn without_a_grant_nothing_is_reached_and_the_named_lines_are_exactly_what
             };
             denials += 1;
             assert_untouched(&seen, &what);
-            assert_eq!(seen.journal, [power.clone()], "{what}: the denial is journalled");
+            assert_eq!(seen.journal, std::slice::from_ref(&power), "{what}: the denial is journalled");
             assert!(hint.contains(&format!("add {power:?}")), "{what}: {hint}");
             assert!(!lines.contains(&power), "{what}: {power} was named and does not help");
             lines.push(power);
@@ -510,6 +512,16 @@ async fn on_forged_handle(gate: &Gate, function: &str) -> CallResult<()> {
         "entries" => gate.entries(&forged, COMMIT, "", true).await.map(drop),
         "diff" => gate.diff(&forged, COMMIT, COMMIT, &[]).await.map(drop),
         "build-commit" => gate.build_commit(&forged, Vec::new(), Vec::new(), "m", false).await.map(drop),
+        "rebase" => {
+            let wanted = WantedRebase {
+                onto: COMMIT.into(),
+                since: COMMIT.into(),
+                last: COMMIT.into(),
+                deletions_win: false,
+                resolutions: Vec::new(),
+            };
+            gate.rebase(&forged, wanted).await.map(drop)
+        }
         "ensure-branch" => gate.ensure_branch(&forged, "main", COMMIT, &BranchRule::FastForward).await,
         "ensure-tag" => gate.ensure_tag(&forged, "v1.0.0", COMMIT, Some("annotated")).await,
         "ensure-refs" => {

@@ -78,6 +78,16 @@ fn on_repository(name: &str, what: &What) -> Result<(), Error> {
             };
             opened.build_commit(&spec).map(drop)
         }
+        "rebase" => {
+            let spec = git::RebaseSpec {
+                onto: COMMIT.to_owned(),
+                since: COMMIT.to_owned(),
+                last: COMMIT.to_owned(),
+                deletions_win: false,
+                resolutions: Vec::new(),
+            };
+            opened.rebase(&spec).map(drop)
+        }
         "ensure-branch" => opened.ensure_branch(what.text("name"), COMMIT, &git::BranchRule::Create),
         "ensure-tag" => opened.ensure_tag(what.text("name"), COMMIT, None),
         "ensure-refs" => {

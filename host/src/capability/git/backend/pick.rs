@@ -79,7 +79,8 @@ fn exact(mirror: &Repository, pick: &Pick) -> Result<Option<Oid>> {
         }
         let directory = mine.is_some_and(|(_, mode)| mode == DIRECTORY);
         let kept = mine == before && !(before.is_none() && displaced(&base, &ours, &path)?);
-        if !kept && !(after.is_none() && pick.deletions_win && !directory) {
+        let deleted = after.is_none() && pick.deletions_win && !directory;
+        if !(kept || deleted) {
             return Ok(None);
         }
         changes.push((path, after));
