@@ -7,7 +7,7 @@
 //! plugin = "name" in a release ─ lock ─ store ─ (registry, by digest, when it is not there) ─ evidence ─ engine
 //! ```
 //!
-//! - [`reference`]: where a plugin is, as in `oci://host/repository:tag@sha256:…`.
+//! - [`mod@reference`]: where a plugin is, as in `oci://host/repository:tag@sha256:…`.
 //! - [`registry`]: a registry's API, with bounds on all that it answers.
 //! - [`evidence`]: signatures, as they are found beside a component and kept in the lock.
 //! - [`lock`]: `castoff.lock`, beside the release files.

@@ -83,19 +83,22 @@ async fn xz_what_is_released_differs_from_what_was_looked_at() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ultralytics_a_poisoned_cache_is_run_with_the_rights_to_publish() {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = EngineConfig { cache: Some(folder.path().join("cache")), limits: Limits::default() };
-    let own = castoff::engine::Engine::new(config).expect("an engine");
-    own.load(EXERCISER).expect("it loads");
+    // Each time as a new process would: an engine that knows the bytes already does not look into its cache.
+    let load = |cache: &str| {
+        let config = EngineConfig { cache: Some(folder.path().join(cache)), limits: Limits::default() };
+        let engine = castoff::engine::Engine::new(config).expect("an engine");
+        engine.load(EXERCISER).expect("it loads")
+    };
+    load("cache");
     // What an attacker compiled, with a key of the attacker's, in the place of the victim's entry.
-    let theirs = EngineConfig { cache: Some(folder.path().join("theirs")), limits: Limits::default() };
-    castoff::engine::Engine::new(theirs).expect("an engine").load(EXERCISER).expect("it loads");
+    load("theirs");
     let compiled = |name: &str| {
         let files = std::fs::read_dir(folder.path().join(name)).expect("a folder");
         let mut files = files.map(|file| file.expect("a file").path());
         files.find(|file| file.extension().is_some_and(|end| end == "cwasm")).expect("a compiled component")
     };
     std::fs::copy(compiled("theirs"), compiled("cache")).expect("a copy");
-    let plugin = own.load(EXERCISER).expect("it loads");
+    let plugin = load("cache");
     assert_eq!(plugin.describe().await.expect("it answers").name, "exerciser");
     let read = |name: &str| std::fs::read(compiled(name)).expect("it can be read");
     assert!(read("cache") != read("theirs"), "what another host compiled was not used, but made anew");

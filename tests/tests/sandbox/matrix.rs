@@ -61,6 +61,10 @@ impl Row {
 
 const READ: &str = "git.read acme/tool";
 
+/// The gate finds the three commits that are named, and the back end's loop the new base again.
+const REBASED: [&str; 6] =
+    ["git.open", "git.resolve", "git.resolve", "git.resolve", "git.resolve", "git.log"];
+
 fn git() -> Vec<Row> {
     let here = || json!({ "repository": "acme/tool" });
     let reads = [
@@ -82,8 +86,7 @@ fn git() -> Vec<Row> {
         let reaches: Vec<&str> = std::iter::once("git.open").chain(reached).collect();
         row(function, here(), &[READ], &reaches).in_other_repositories()
     });
-    let rebase =
-        row("git.rebase", here(), &[READ], &["git.open", "git.resolve", "git.log"]).in_other_repositories();
+    let rebase = row("git.rebase", here(), &[READ], &REBASED).in_other_repositories();
     let named = |name: &str| json!({ "repository": "acme/tool", "name": name });
     let branch = row(
         "git.ensure-branch",

@@ -1,5 +1,6 @@
 //! A repository at a commit: its files, its modules, its tags.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use castoff_sdk::Error;
@@ -30,6 +31,8 @@ pub(crate) struct Checkout {
     pub(crate) head: Commit,
     /// Where things are at the head.
     pub(crate) layout: Layout,
+    /// Files as commits that are being prepared leave them.
+    written: RefCell<BTreeMap<String, String>>,
 }
 
 impl Checkout {
@@ -43,12 +46,31 @@ impl Checkout {
         let head = repository.resolve(&format!("refs/heads/{branch}"))?;
         let head = head.ok_or_else(|| not_found(format!("{name} has no branch {branch}")))?;
         let layout = layout_at(&repository, &head.id)?;
-        Ok(Self { name: name.to_owned(), repository, branch, head, layout })
+        let written = RefCell::default();
+        Ok(Self { name: name.to_owned(), repository, branch, head, layout, written })
     }
 
-    /// A text file at the head.
+    /// A text file at the head, as commits that are being prepared leave it.
     pub(crate) fn text(&self, path: &str) -> Result<Option<String>, Error> {
+        if let Some(text) = self.written.borrow().get(path) {
+            return Ok(Some(text.clone()));
+        }
+        self.text_before(path)
+    }
+
+    /// A text file at the head, whatever is being prepared.
+    pub(crate) fn text_before(&self, path: &str) -> Result<Option<String>, Error> {
         text_at(&self.repository, &self.head.id, path)
+    }
+
+    /// Prepares files: what is read from here on builds on them.
+    pub(crate) fn write(&self, files: &BTreeMap<String, String>) {
+        self.written.borrow_mut().extend(files.iter().map(|(path, text)| (path.clone(), text.clone())));
+    }
+
+    /// The Go modules below `src`, as commits that are being prepared leave them.
+    pub(crate) fn modules(&self) -> Result<ModuleSet, Error> {
+        modules_below(&self.repository, &self.head.id, |path| self.text(path))
     }
 
     /// The files at these paths that are there.
@@ -101,6 +123,14 @@ pub(crate) fn text_at(repository: &Repository, commit: &str, path: &str) -> Resu
 
 /// The modules below `src` at a commit.
 pub(crate) fn modules_at(repository: &Repository, commit: &str) -> Result<ModuleSet, Error> {
+    modules_below(repository, commit, |path| text_at(repository, commit, path))
+}
+
+fn modules_below(
+    repository: &Repository,
+    commit: &str,
+    text: impl Fn(&str) -> Result<Option<String>, Error>,
+) -> Result<ModuleSet, Error> {
     let folders = match repository.entries(commit, "src", false) {
         Ok(entries) => entries,
         Err(Error::NotFound(_)) => Vec::new(),
@@ -109,7 +139,7 @@ pub(crate) fn modules_at(repository: &Repository, commit: &str) -> Result<Module
     let mut modules = Vec::new();
     for folder in folders.into_iter().filter(|entry| entry.kind == EntryKind::Directory) {
         let file = format!("{}/go.mod", folder.path);
-        if let Some(text) = text_at(repository, commit, &file)? {
+        if let Some(text) = text(&file)? {
             let name = folder.path.rsplit('/').next().unwrap_or_default().to_owned();
             modules.push(Module { name, file, text });
         }

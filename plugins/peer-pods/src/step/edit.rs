@@ -39,6 +39,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) remarks: Vec<String>,
     /// Images that the edits name.
     pub(crate) images: Vec<String>,
+    /// The edits so far, in order.
+    pub(crate) edits: Vec<Edit>,
 }
 
 impl<'a> Desk<'a> {
@@ -56,7 +58,13 @@ impl<'a> Desk<'a> {
                 told.name()
             ));
         }
-        Ok(Self { checkout, inputs, told, remarks, images: Vec::new() })
+        Ok(Self { checkout, inputs, told, remarks, images: Vec::new(), edits: Vec::new() })
+    }
+
+    /// Takes an edit up: the next one builds on its files, several change the same one.
+    pub(crate) fn take(&mut self, edit: Edit) {
+        self.checkout.write(&edit.files);
+        self.edits.push(edit);
     }
 
     /// P2: components follow kata-containers.
@@ -278,7 +286,7 @@ impl<'a> Desk<'a> {
     /// to do; the modules keep their `replace` lines and their `go.sum`.
     pub(crate) fn modules(&mut self) -> Result<Edit, Error> {
         let version = self.inputs.version_text()?;
-        let modules = modules_at(&self.checkout.repository, &self.checkout.head.id)?;
+        let modules = self.checkout.modules()?;
         let bump = modules.bump(&version).map_err(invalid)?;
         self.remarks.extend(bump.remarks);
         Ok(Edit {

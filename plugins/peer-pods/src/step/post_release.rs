@@ -113,25 +113,28 @@ pub(crate) fn run(context: &Context) -> Result<Outcome, Error> {
 pub(crate) fn open(context: &Context, checkout: &Checkout, inputs: &Inputs) -> Result<Proposed, Error> {
     let mut desk = Desk::open(context, checkout, inputs)?;
     let tags = checkout.tags()?;
-    let mut edits = Vec::new();
     if inputs.wants("operator") {
-        edits.push(desk.operator_revert()?);
+        let edit = desk.operator_revert()?;
+        desk.take(edit);
     }
     if inputs.wants("images") {
-        edits.push(desk.unpins()?);
+        let edit = desk.unpins()?;
+        desk.take(edit);
     }
     if inputs.wants("citation") {
-        edits.push(desk.citation(&tags)?);
+        let edit = desk.citation(&tags)?;
+        desk.take(edit);
     }
     if inputs.wants("documents") {
-        edits.push(desk.documents(&tags)?);
+        let edit = desk.documents(&tags)?;
+        desk.take(edit);
     }
     let version = inputs.version_text()?;
     let proposal = Proposal {
         branch: format!("post-release-{version}"),
         title: format!("After the release {version}"),
         summary: format!("Takes back what {version} pinned, and cites it."),
-        edits,
+        edits: desk.edits,
         remarks: desk.remarks,
         draft: false,
     };

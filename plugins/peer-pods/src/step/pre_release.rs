@@ -173,21 +173,24 @@ pub(crate) fn free_version(checkout: &Checkout, inputs: &Inputs) -> Result<Strin
 fn open(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     let checkout = Checkout::open(&inputs.repository, inputs.branch.as_deref())?;
     let mut desk = Desk::open(context, &checkout, inputs)?;
-    let mut edits = Vec::new();
     if inputs.wants("components") {
-        edits.push(desk.components()?);
+        let edit = desk.components()?;
+        desk.take(edit);
     }
     if inputs.wants("kata-module") {
-        edits.push(desk.kata_module()?);
+        let edit = desk.kata_module()?;
+        desk.take(edit);
     }
     if inputs.wants("operator") {
-        edits.push(desk.operator_pin()?);
+        let edit = desk.operator_pin()?;
+        desk.take(edit);
     }
     if inputs.wants("modules") {
-        edits.push(desk.modules()?);
+        let edit = desk.modules()?;
+        desk.take(edit);
     }
     if inputs.go_tidy {
-        tidy::confirm(&checkout, &mut edits, &mut desk.remarks)?;
+        tidy::confirm(&checkout, &mut desk.edits, &mut desk.remarks)?;
     }
     let skew = desk.skew()?;
     desk.remarks.extend(skew);
@@ -196,7 +199,7 @@ fn open(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
         branch: format!("pre-release-{version}"),
         title: format!("Pre-release {version}"),
         summary: format!("What {version} is tested with."),
-        edits,
+        edits: desk.edits,
         remarks: desk.remarks,
         draft: false,
     };

@@ -214,9 +214,9 @@ fn open(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
     let checkout = Checkout::open(&inputs.repository, inputs.branch.as_deref())?;
     let mut desk = Desk::open(context, &checkout, inputs)?;
     desk.remarks.extend(looked.remarks);
-    let mut edits = Vec::new();
     if inputs.wants("images") {
-        edits.push(desk.pins(&looked.image_tag)?);
+        let edit = desk.pins(&looked.image_tag)?;
+        desk.take(edit);
         // P9: every image that the change would name exists, before anything is written.
         let missing = images::missing(&desk.images)?;
         if !missing.is_empty() {
@@ -228,21 +228,25 @@ fn open(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
         }
     }
     if inputs.wants("components") {
-        edits.push(desk.components()?);
+        let edit = desk.components()?;
+        desk.take(edit);
     }
     if inputs.wants("operator")
         && (inputs.operator.is_some() || inputs.set.contains_key(crate::core::component::OPERATOR))
     {
-        edits.push(desk.operator_pin()?);
+        let edit = desk.operator_pin()?;
+        desk.take(edit);
     }
     if inputs.wants("charts") {
-        edits.push(desk.chart_versions(context)?);
+        let edit = desk.chart_versions(context)?;
+        desk.take(edit);
     }
     if inputs.wants("modules") {
-        edits.push(desk.modules()?);
+        let edit = desk.modules()?;
+        desk.take(edit);
     }
     if inputs.go_tidy {
-        tidy::confirm(&checkout, &mut edits, &mut desk.remarks)?;
+        tidy::confirm(&checkout, &mut desk.edits, &mut desk.remarks)?;
     }
     let skew = desk.skew()?;
     desk.remarks.extend(skew);
@@ -251,7 +255,7 @@ fn open(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
         branch: format!("release-{version}"),
         title: format!("Release {version}"),
         summary: format!("Cuts {version}. Merge it as it is: its commits are the release."),
-        edits,
+        edits: desk.edits,
         remarks: desk.remarks,
         draft: false,
     };

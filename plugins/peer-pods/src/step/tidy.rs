@@ -76,7 +76,7 @@ fn adopt(
         Err(Error::NotFound(_)) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let before = checkout.text(path)?.unwrap_or_default();
+    let before = checkout.text_before(path)?.unwrap_or_default();
     let ours = computed.get(path).unwrap_or(&before);
     if made == *ours {
         return Ok(());
@@ -87,8 +87,11 @@ fn adopt(
         )));
     }
     remarks.push(format!("{path}: go mod tidy changed further lines"));
-    let edit =
-        edits.iter_mut().find(|edit| edit.files.keys().any(|other| module_of(other) == module_of(path)));
+    // The last commit that touches the module has the final text.
+    let edit = edits
+        .iter_mut()
+        .rev()
+        .find(|edit| edit.files.keys().any(|other| module_of(other) == module_of(path)));
     if let Some(edit) = edit {
         edit.files.insert(path.to_owned(), made);
     }
