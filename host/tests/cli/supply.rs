@@ -407,6 +407,7 @@ fn a_policy_with_signers_counts_for_files_and_locks_alike() {
 
 /// A registry that is not ours: pushed, added, fetched again by digest, and not needed any more.
 #[test]
+#[allow(clippy::print_stderr, reason = "whoever reads the log of a test wants to know what it left out")]
 fn a_real_registry() {
     let registry = match Registry::start() {
         Ok(registry) => registry,

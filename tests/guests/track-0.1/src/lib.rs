@@ -103,7 +103,7 @@ fn work() -> Result<Outcome, Error> {
     let repository = git::open("acme/tool")?;
     let base = repository.default_branch()?;
     let head = repository.resolve(&format!("refs/heads/{base}"))?;
-    let head = head.ok_or_else(|| Error::NotFound(base))?;
+    let head = head.ok_or(Error::NotFound(base))?;
     let content = repository.read(&head.id, "README.md")?.unwrap_or_default();
     let file = git::File { path: "COPY.md".into(), kind: git::EntryKind::File, content: content.clone() };
     let commit = repository.build_commit(&git::CommitSpec {
