@@ -29,7 +29,7 @@ use castoff_tests::train::{Driven, TrainExample, sidecars};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Runtime::new().expect("a runtime")
+    castoff::run::runtime().expect("a runtime")
 }
 
 /// Loading, of a new engine and of one that knows the bytes; a call in a fresh instance; and what an instance holds.

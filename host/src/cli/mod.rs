@@ -129,9 +129,7 @@ pub(crate) struct App {
 
 impl App {
     fn block_on(&self, command: Command) -> Done {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
+        let runtime = castoff::run::runtime()
             .map_err(|error| CommandError::internal(format!("the runtime cannot be started: {error}")))?;
         runtime.block_on(self.dispatch(command))
     }

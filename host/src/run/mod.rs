@@ -31,6 +31,18 @@ use condition::Standing;
 pub use condition::Patience;
 pub use ledger::Ledger;
 
+/// Threads that runs go on in. Journals are written from them, and a disk takes its time: with more threads than cores the
+/// others use the cores meanwhile.
+const THREADS: usize = 16;
+
+/// What runs are driven in.
+///
+/// # Errors
+/// When the system gives no threads.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()
+}
+
 /// Why a run could not go on; nothing is lost, the journal says where it stands.
 #[derive(Debug, Error)]
 pub enum RunError {

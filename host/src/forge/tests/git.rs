@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
+use url::Url;
+
 use super::{Stage, text};
+use crate::capability::git::{Credential, Git as _, GitBackend, GitConfig};
+use crate::capability::{Secret, Slug};
 
 #[test]
 fn clones_match_and_pushes_are_seen() {
@@ -267,6 +271,31 @@ fn listings_are_those_of_git_itself() {
             assert_eq!(listed("2"), listed("0"), "{repository} {way:?}");
         }
     }
-    let tags = stage.git("", &["ls-remote", "--tags", &stage.remote("bot", "acme/tool")]);
-    assert!(text(&tags).contains("refs/tags/v2.0.0^{}"), "{}", text(&tags));
+    let listing = |flags: &[&str], repository: &str| {
+        let remote = stage.remote("bot", repository);
+        text(&stage.git("", &[&["ls-remote"], flags, &["--", &remote]].concat()))
+    };
+    assert!(listing(&["--tags"], "acme/tool").contains("refs/tags/v2.0.0^{}"));
+    // What the host asks without the program.
+    let place = tempfile::tempdir().unwrap();
+    let backend = GitBackend::new(GitConfig {
+        credential: Some(Credential { login: "bot".into(), token: Secret::new("t-bot") }),
+        ..GitConfig::new(place.path(), Url::parse(stage.forge.url()).unwrap())
+    });
+    let (backend, runtime) = (backend.unwrap(), &stage.runtime);
+    for repository in ["acme/tool", "acme/empty"] {
+        let slug = Slug::parse(repository).unwrap();
+        let listed = listing(&["--heads", "--tags", "--refs"], repository);
+        let names: Vec<String> =
+            listed.lines().filter_map(|line| Some(line.split_once('\t')?.1.into())).collect();
+        let found = runtime.block_on(backend.remote_references(&slug, &names)).unwrap();
+        let found: Vec<String> =
+            found.iter().map(|found| format!("{}\t{}", found.object, found.name)).collect();
+        assert_eq!(found, listed.lines().collect::<Vec<_>>(), "{repository}");
+        let head = runtime.block_on(backend.default_branch(&slug)).ok();
+        let told = listing(&["--symref"], repository);
+        let told =
+            told.lines().find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));
+        assert_eq!(head.as_deref(), told, "{repository}");
+    }
 }

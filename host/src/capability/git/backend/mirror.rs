@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use git2::{Repository, RepositoryInitOptions};
 
 use super::program::{Call, Finished};
-use super::{Shared, blocking, local, object, remote};
+use super::{Shared, blocking, local, name, object, remote};
 use crate::capability::{CapabilityError, Outcome, Result, Slug};
 
 /// Opens the mirror.
@@ -19,29 +19,67 @@ pub(super) fn open(path: &Path, repository: &Slug) -> Result<Repository> {
     Repository::open_bare(path).map_err(|error| local(&error))
 }
 
-/// Makes the mirror hold the branches and tags the remote has now.
-pub(super) async fn refresh(shared: &Shared, path: &Path, repository: &Slug) -> Result<()> {
-    let wanted = remote::branches_and_tags(shared, repository).await?;
-    let wanted: BTreeMap<String, String> = wanted
-        .into_iter()
-        .filter(|listed| !listed.name.ends_with("^{}"))
-        .map(|listed| (listed.name, listed.object))
-        .collect();
-    let target = path.to_path_buf();
+/// More refs than these outside git's one file for them make listing them slow.
+const LOOSE: usize = 64;
+
+/// Full names of refs with the objects they stand at.
+pub(super) type Targets = BTreeMap<String, String>;
+
+/// Makes the mirror hold the branches and tags the remote has now, of which `pushed` were set from here. Returns the remote's
+/// default branch where that was told.
+pub(super) async fn refresh(
+    shared: &Shared,
+    path: &Path,
+    repository: &Slug,
+    pushed: Targets,
+) -> Result<Option<String>> {
+    let listing = remote::branches_and_tags(shared, repository).await?;
+    let branch = listing.head.as_deref().and_then(remote::branch_of);
+    let refs = listing.refs.into_iter().filter(|listed| !listed.name.ends_with("^{}"));
+    let wanted: Targets = refs.map(|listed| (listed.name, listed.object)).collect();
+    let (target, count) = (path.to_path_buf(), wanted.len());
     // The lock keeps other processes with the same cache away until the fetch is over, also when only the fetch is left of
     // this process: the program holds it as well.
-    let (lock, present) = blocking(move || {
+    let (lock, settled) = blocking(move || {
         let lock = lock(&target)?;
         create(&target)?;
         let mirror = Repository::open_bare(&target).map_err(|error| local(&error))?;
-        Ok((lock, object::targets(&mirror)?))
+        // What stands in the way (locks of a killed git) is dealt with when fetching.
+        let settled = settle(&mirror, &wanted, &pushed).unwrap_or(false);
+        Ok((lock, settled))
     })
     .await?;
-    if present == wanted {
-        return Ok(());
+    if !settled {
+        fetch(shared, path, repository, &lock).await?;
+        if count.saturating_sub(packed(path)) > LOOSE {
+            pack_references(shared, path, repository, &lock).await?;
+        }
     }
-    fetch(shared, path, repository, &lock).await?;
-    pack_references(shared, path, repository, &lock).await
+    Ok(branch)
+}
+
+/// Refs in git's one file for them; none when there is no such file.
+fn packed(path: &Path) -> usize {
+    let text = std::fs::read(path.join("packed-refs")).unwrap_or_default();
+    text.split(|byte| *byte == b'\n').filter(|line| line.first().is_some_and(u8::is_ascii_hexdigit)).count()
+}
+
+/// Brings the mirror up to date without a fetch, where what is new was pushed from here: those objects are complete.
+/// False where only a fetch will do.
+fn settle(mirror: &Repository, wanted: &Targets, pushed: &Targets) -> Result<bool> {
+    let present = object::targets(mirror)?;
+    let fresh = || wanted.iter().filter(|(name, object)| present.get(*name) != Some(*object));
+    if fresh().any(|(name, object)| pushed.get(name) != Some(object)) {
+        return Ok(false);
+    }
+    // First, for a branch that is gone may be in the way of another.
+    for name in present.keys().filter(|name| !wanted.contains_key(*name)) {
+        mirror.find_reference(name).and_then(|mut gone| gone.delete()).map_err(|error| local(&error))?;
+    }
+    for (name, object) in fresh() {
+        mirror.reference(name, name::object_id(object)?, true, "").map_err(|error| local(&error))?;
+    }
+    Ok(true)
 }
 
 /// Runs git on the mirror under its lock.

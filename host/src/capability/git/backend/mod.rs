@@ -1,10 +1,11 @@
 //! The git back end: objects through libgit2 on a local mirror, the network through the `git` program.
 //!
 //! libgit2 never touches the network here, and the `git` program never sees a text that was not checked first: names
-//! by [`name`], addresses by [`GitBackend::new`]. Each repository has one bare mirror below the cache directory;
+//! by [`name`], addresses by [`GitBackend::new`]. Only refs are listed without it ([`listing`]). Each repository has one bare mirror below the cache directory;
 //! objects built there stay invisible until [`super::Git::push`] sends them.
 
 mod build;
+mod listing;
 mod merge;
 mod mirror;
 mod name;
@@ -20,7 +21,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,7 +31,9 @@ use url::Url;
 use super::{Commit, CommitSpec, Git, Identity, Pick, Picked, RefUpdate, Reference, TreeEntry};
 use crate::capability::wire::Pause;
 use crate::capability::{CapabilityError, Result, Secret, Slug};
-use program::Program;
+use listing::Lister;
+use mirror::Targets;
+use program::{Login, Program};
 
 /// Who the remote shall take us for: HTTP basic authentication.
 #[derive(Clone)]
@@ -118,6 +121,7 @@ struct Shared {
     limits: TimeLimits,
     pause: Option<Arc<dyn Pause>>,
     program: Program,
+    lister: Option<Lister>,
     opened: Mutex<HashMap<Slug, Arc<Opened>>>,
 }
 
@@ -126,14 +130,22 @@ struct Shared {
 struct Opened {
     /// Refreshes begun so far.
     begun: AtomicU64,
+    /// Refs that were pushed from here, where each stood last.
+    pushed: Mutex<Targets>,
     state: tokio::sync::Mutex<OpenedState>,
+}
+
+impl Opened {
+    fn pushed(&self) -> MutexGuard<'_, Targets> {
+        self.pushed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Default)]
 struct OpenedState {
     /// Number of the last refresh that succeeded.
     done: u64,
-    /// Default branch, when it was asked for since that refresh.
+    /// Default branch, when that refresh told or when it was asked for since.
     default_branch: Option<String>,
 }
 
@@ -146,9 +158,11 @@ impl GitBackend {
         let base = remote::base(&config.base)?;
         let key = hex::encode(Sha256::digest(base.as_str()));
         let mirrors = config.cache.join(key.get(..16).unwrap_or(&key));
-        let program = Program::new(&config, &base)?;
+        let login = config.credential.as_ref().map(Login::new).transpose()?.map(Arc::new);
+        let lister = Lister::new(&config, &base, login.clone())?;
+        let program = Program::new(&config, &base, login)?;
         let (limits, pause, opened) = (config.limits, config.pause, Mutex::default());
-        let shared = Shared { base, mirrors, limits, pause, program, opened };
+        let shared = Shared { base, mirrors, limits, pause, program, lister, opened };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -208,9 +222,9 @@ impl Git for GitBackend {
             return Ok(());
         }
         let number = opened.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        mirror::refresh(&self.shared, &self.mirror(repository), repository).await?;
+        let (mirror, pushed) = (self.mirror(repository), opened.pushed().clone());
+        state.default_branch = mirror::refresh(&self.shared, &mirror, repository, pushed).await?;
         state.done = number;
-        state.default_branch = None;
         Ok(())
     }
 
@@ -363,6 +377,9 @@ impl Git for GitBackend {
             return Ok(());
         }
         self.check_updates(repository, updates).await?;
-        push::push(&self.shared, &self.mirror(repository), repository, updates).await
+        push::push(&self.shared, &self.mirror(repository), repository, updates).await?;
+        let set = updates.iter().map(|update| (update.name.clone(), update.object.clone()));
+        self.opened(repository).pushed().extend(set);
+        Ok(())
     }
 }

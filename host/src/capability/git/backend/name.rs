@@ -8,7 +8,7 @@ use git2::{Oid, Signature, Time};
 use super::super::Identity;
 use crate::capability::{CapabilityError, Result};
 
-const BRANCHES: &str = "refs/heads/";
+pub(super) const BRANCHES: &str = "refs/heads/";
 pub(super) const TAGS: &str = "refs/tags/";
 /// Longer paths than this no file system holds.
 const PATH_BYTES: usize = 4096;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -11,7 +12,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::GitConfig;
+use super::{Credential, GitConfig};
 use crate::capability::process::{Running, capture};
 use crate::capability::{CapabilityError, Outcome, Result};
 
@@ -27,9 +28,37 @@ pub(super) struct Program {
     search_path: OsString,
     home: PathBuf,
     settings: Vec<(String, String)>,
-    /// Texts that must not leave this module.
-    secrets: Vec<String>,
+    login: Option<Arc<Login>>,
     checked: OnceCell<()>,
+}
+
+/// A credential as it goes over the wire; both texts must not leave these modules.
+pub(super) struct Login {
+    basic: String,
+    token: String,
+}
+
+impl Login {
+    pub(super) fn new(credential: &Credential) -> Result<Self> {
+        let token = credential.token.expose();
+        if token.is_empty() || token.chars().chain(credential.login.chars()).any(char::is_control) {
+            return Err(CapabilityError::invalid(
+                "the credential of the git remote is empty or holds control characters",
+            ));
+        }
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:{token}", credential.login));
+        Ok(Self { basic, token: token.to_owned() })
+    }
+
+    /// Value of the header `Authorization`.
+    pub(super) fn authorization(&self) -> String {
+        format!("Basic {}", self.basic)
+    }
+
+    /// `text` with both secrets masked.
+    pub(super) fn scrub(&self, text: &str) -> String {
+        text.replace(&self.basic, "***").replace(&self.token, "***")
+    }
 }
 
 /// One call of the program.
@@ -53,7 +82,7 @@ pub(super) struct Finished {
 }
 
 impl Program {
-    pub(super) fn new(config: &GitConfig, base: &Url) -> Result<Self> {
+    pub(super) fn new(config: &GitConfig, base: &Url, login: Option<Arc<Login>>) -> Result<Self> {
         let mut settings: Vec<(String, String)> = [
             ("protocol.allow", "never"),
             // Every hop would need a new decision, and a token must not follow.
@@ -80,25 +109,16 @@ impl Program {
                 .ok_or_else(|| CapabilityError::invalid("certificates: the path is not UTF-8"))?;
             settings.push(("http.sslCAInfo".into(), file.into()));
         }
-        let mut secrets = Vec::new();
-        if let Some(credential) = &config.credential {
-            let token = credential.token.expose();
-            if token.is_empty() || token.chars().chain(credential.login.chars()).any(char::is_control) {
-                return Err(CapabilityError::invalid(
-                    "the credential of the git remote is empty or holds control characters",
-                ));
-            }
-            let basic =
-                base64::engine::general_purpose::STANDARD.encode(format!("{}:{token}", credential.login));
-            settings.push((format!("http.{base}.extraHeader"), format!("Authorization: Basic {basic}")));
-            secrets.extend([basic, token.to_owned()]);
+        if let Some(login) = &login {
+            let header = format!("Authorization: {}", login.authorization());
+            settings.push((format!("http.{base}.extraHeader"), header));
         }
         Ok(Self {
             program: config.program.clone(),
             search_path: config.search_path.clone(),
             home: config.cache.join("home"),
             settings,
-            secrets,
+            login,
             checked: OnceCell::new(),
         })
     }
@@ -211,7 +231,7 @@ impl Program {
     }
 
     fn scrub(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+        self.login.as_ref().map_or_else(|| text.to_owned(), |login| login.scrub(text))
     }
 }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 use url::Url;
 
 use super::super::Reference;
+use super::listing::{Listed, Listing};
 use super::program::{Call, Finished};
 use super::{Shared, name};
 use crate::capability::wire::{Patience, Tries};
 use crate::capability::{CapabilityError, Outcome, Result, Slug};
 
-/// Wait after a refusal for having asked too often.
+/// Wait after a refusal for having asked too often that does not say how long; the program does not pass it on.
 const UNTOLD: Duration = Duration::from_secs(60);
 
 /// Longest excerpt of a remote's words in an error.
@@ -42,15 +43,46 @@ pub(super) fn address(shared: &Shared, repository: &Slug) -> String {
     format!("{}{}/{}.git", shared.base, repository.owner(), repository.name())
 }
 
-/// A line of a listing: a full ref name, or `name^{}` for what is behind an annotated tag.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Listed {
-    pub(super) name: String,
-    pub(super) object: String,
+/// Lists the branches and tags whose full names begin with one of `prefixes`: checked names, or [`name::BRANCHES`] and
+/// [`name::TAGS`]; with the prefix `HEAD` the default branch, too, where that costs nothing.
+async fn list(shared: &Shared, repository: &Slug, prefixes: &[&str]) -> Result<Listing> {
+    if let Some(listing) = ask_for_refs(shared, repository, prefixes).await? {
+        return Ok(listing);
+    }
+    // Only these flags are sent to the remote: patterns would be matched here, on a listing of every ref.
+    let flags = [("--heads", name::BRANCHES), ("--tags", name::TAGS)];
+    let asked = |kind: &str| prefixes.iter().any(|prefix| prefix.starts_with(kind));
+    let flags: Vec<&str> = flags.iter().filter(|(_, kind)| asked(kind)).map(|(flag, _)| *flag).collect();
+    let refs = parse(&run(shared, repository, &flags, &[]).await?);
+    Ok(Listing { head: None, refs })
 }
 
-/// Lists refs of the remote. `flags` come from this module, `patterns` are checked ref names.
-async fn list(shared: &Shared, repository: &Slug, flags: &[&str], patterns: &[String]) -> Result<String> {
+/// The same without the `git` program; none where only that will do.
+async fn ask_for_refs(shared: &Shared, repository: &Slug, prefixes: &[&str]) -> Result<Option<Listing>> {
+    let Some(lister) = &shared.lister else { return Ok(None) };
+    let address = address(shared, repository);
+    let mut tries = shared.pause.as_ref().map(|pause| Tries::new(Patience::default(), pause));
+    loop {
+        let asked = lister.list(repository, &address, prefixes);
+        let answer = tokio::time::timeout(shared.limits.list, asked).await;
+        let answer = answer.unwrap_or_else(|_| Err(late(shared, repository)));
+        let again = match (&answer, &mut tries) {
+            (Err(error), Some(tries)) => may_pass(tries, error).await,
+            _ => false,
+        };
+        if !again {
+            return answer;
+        }
+    }
+}
+
+fn late(shared: &Shared, repository: &Slug) -> CapabilityError {
+    let seconds = shared.limits.list.as_secs_f32();
+    CapabilityError::unavailable(format!("{repository}: git: no list of refs within {seconds} seconds"))
+}
+
+/// A listing by the `git` program. `flags` come from this module.
+async fn run(shared: &Shared, repository: &Slug, flags: &[&str], patterns: &[&str]) -> Result<String> {
     let mut arguments: Vec<OsString> = vec!["ls-remote".into()];
     arguments.extend(flags.iter().map(OsString::from));
     arguments.extend(["--".into(), address(shared, repository).into()]);
@@ -66,6 +98,17 @@ async fn list(shared: &Shared, repository: &Slug, flags: &[&str], patterns: &[St
     if finished.success { Ok(finished.stdout) } else { Err(complaint(repository, &finished)) }
 }
 
+/// Whether it is worth trying again after this; waits before.
+async fn may_pass(tries: &mut Tries<'_>, error: &CapabilityError) -> bool {
+    match error {
+        CapabilityError::RateLimited { retry_after, .. } => {
+            tries.after(retry_after.map_or(UNTOLD, |seconds| Duration::from_secs(seconds.into()))).await
+        }
+        CapabilityError::Unavailable { .. } => tries.again().await,
+        _ => false,
+    }
+}
+
 /// Runs a call that only reads, again and again while what is in its way may pass.
 pub(super) async fn ask(shared: &Shared, repository: &Slug, call: Call<'_>) -> Result<Finished> {
     let Some(pause) = &shared.pause else { return shared.program.run(call).await };
@@ -76,14 +119,8 @@ pub(super) async fn ask(shared: &Shared, repository: &Slug, call: Call<'_>) -> R
             Ok(finished) if finished.success => false,
             // A lock left behind is the caller's to remove.
             Ok(finished) if finished.stderr.contains(".lock': File exists") => false,
-            Ok(finished) => match complaint(repository, finished) {
-                // The program does not pass on how long to wait.
-                CapabilityError::RateLimited { .. } => tries.after(UNTOLD).await,
-                CapabilityError::Unavailable { .. } => tries.again().await,
-                _ => false,
-            },
-            Err(CapabilityError::Unavailable { .. }) => tries.again().await,
-            Err(_) => false,
+            Ok(finished) => may_pass(&mut tries, &complaint(repository, finished)).await,
+            Err(error) => may_pass(&mut tries, error).await,
         };
         if !again {
             return answer;
@@ -91,9 +128,9 @@ pub(super) async fn ask(shared: &Shared, repository: &Slug, call: Call<'_>) -> R
     }
 }
 
-/// Branches and tags of the remote, peeled lines included.
-pub(super) async fn branches_and_tags(shared: &Shared, repository: &Slug) -> Result<Vec<Listed>> {
-    Ok(parse(&list(shared, repository, &["--heads", "--tags"], &[]).await?))
+/// Branches and tags of the remote, peeled lines included, and its default branch where that came with them.
+pub(super) async fn branches_and_tags(shared: &Shared, repository: &Slug) -> Result<Listing> {
+    list(shared, repository, &["HEAD", name::BRANCHES, name::TAGS]).await
 }
 
 fn parse(listing: &str) -> Vec<Listed> {
@@ -107,15 +144,24 @@ fn parse(listing: &str) -> Vec<Listed> {
 
 /// The remote's default branch.
 pub(super) async fn default_branch(shared: &Shared, repository: &Slug) -> Result<String> {
-    let listing = list(shared, repository, &["--symref"], &["HEAD".to_owned()]).await?;
-    let branch = listing.lines().find_map(|line| {
-        let name = line.strip_prefix("ref: ")?.strip_suffix("\tHEAD")?;
-        name::reference(name).ok()?;
-        name.strip_prefix("refs/heads/")
-    });
-    branch.map(str::to_owned).ok_or_else(|| {
+    let head = match ask_for_refs(shared, repository, &["HEAD"]).await? {
+        Some(listing) => listing.head,
+        None => symbolic(&run(shared, repository, &["--symref"], &["HEAD"]).await?),
+    };
+    head.as_deref().and_then(branch_of).ok_or_else(|| {
         CapabilityError::not_found(format!("{repository} has no default branch: it may be empty"))
     })
+}
+
+/// What `HEAD` stands for, as the `git` program prints it.
+fn symbolic(listing: &str) -> Option<String> {
+    listing.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD").map(str::to_owned))
+}
+
+/// The short name of the branch that `HEAD` stands for.
+pub(super) fn branch_of(head: &str) -> Option<String> {
+    name::reference(head).ok()?;
+    head.strip_prefix(name::BRANCHES).map(str::to_owned)
 }
 
 /// Named refs of the remote, right now.
@@ -127,18 +173,11 @@ pub(super) async fn references(
     for name in names {
         name::reference(name)?;
     }
-    // Only these flags are sent to the remote: patterns would be matched here, on a listing of every ref.
-    let mut flags = Vec::new();
-    if names.iter().any(|name| !name::is_tag(name)) {
-        flags.push("--heads");
-    }
-    if names.iter().any(|name| name::is_tag(name)) {
-        flags.push("--tags");
-    }
-    if flags.is_empty() {
+    if names.is_empty() {
         return Ok(Vec::new());
     }
-    let listed = parse(&list(shared, repository, &flags, &[]).await?);
+    let prefixes: Vec<&str> = names.iter().map(String::as_str).collect();
+    let listed = list(shared, repository, &prefixes).await?.refs;
     let object = |name: &str| listed.iter().find(|line| line.name == name).map(|line| line.object.clone());
     let mut found: Vec<Reference> = names
         .iter()
