@@ -152,10 +152,12 @@ fn plain_kind(text: &str) -> Plain {
     }
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit() || b == b'_');
     let bare = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let radix =
-        bare.strip_prefix("0x").or_else(|| bare.strip_prefix("0o")).or_else(|| bare.strip_prefix("0b"));
-    if radix.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_hexdigit() || b == b'_'))
-    {
+    // Only the digits of the base count: a commit id may well begin with `0b`.
+    let radix = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().any(|(prefix, radix)| {
+        let rest = bare.strip_prefix(prefix).filter(|rest| !rest.is_empty());
+        rest.is_some_and(|rest| rest.chars().all(|c| c.is_digit(radix) || c == '_'))
+    });
+    if radix {
         return Plain::Number;
     }
     let (mantissa, exponent) = bare.split_once(['e', 'E']).map_or((bare, None), |(m, e)| (m, Some(e)));

@@ -37,6 +37,8 @@ fn only_the_value_changes() {
         ("git.op.reference", "v1.0.0", "    reference: v1.0.0   # note\n"),
         ("git.op.reference", "12345678", "    reference: \"12345678\"   # note\n"),
         ("git.op.reference", "1e10", "    reference: \"1e10\"   # note\n"),
+        ("git.op.reference", "0b101", "    reference: \"0b101\"   # note\n"),
+        ("git.op.reference", "0b84feaf7009cc72", "    reference: 0b84feaf7009cc72   # note\n"),
         ("git.op.quoted", "v2", "    quoted: \"v2\"\n"),
         ("git.kbs.reference", "c", "    reference: 'c'\n"),
         ("images[name=app].newTag", "dev-abc", "  newTag: dev-abc\n"),
