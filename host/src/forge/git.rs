@@ -2,13 +2,15 @@
 //! the better tool (copying objects between repositories).
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use chrono::{DateTime, Utc};
 use git2::build::TreeUpdateBuilder;
 use git2::{
-    Commit, FileMode, ObjectType, Oid, Repository, RepositoryInitOptions, Signature, Sort, Time, Tree,
+    Buf, Commit, FileMode, Indexer, Mempack, ObjectType, Odb, Oid, Repository, RepositoryInitOptions,
+    Signature, Sort, Time, Tree,
 };
 
 use super::world::FileSpec;
@@ -43,6 +45,51 @@ pub(crate) fn create(dir: &Path, default_branch: &str) -> Result<Repository, git
     Ok(repo)
 }
 
+/// Writes what was held in memory: commits with all they hold into one pack, annotated tags beside it.
+pub(crate) fn pack(repo: &Repository, objects: &Odb<'_>, heap: &Mempack<'_>) -> Result<(), git2::Error> {
+    let mut pack = Buf::new();
+    heap.dump(repo, &mut pack)?;
+    // The header alone, when nothing was made.
+    if pack.len() > EMPTY_PACK {
+        let folder = repo.path().join("objects/pack");
+        let mut indexer = Indexer::new(Some(objects), &folder, 0o444, true)?;
+        indexer.write_all(&pack).map_err(|error| git2::Error::from_str(&format!("cannot index: {error}")))?;
+        indexer.commit()?;
+    }
+    // Commits alone are dumped. What this handle writes goes to memory: another one writes to disk.
+    let disk = Repository::open_bare(repo.path())?;
+    let disk = disk.odb()?;
+    for target in refs(repo)?.values() {
+        let mut id = Oid::from_str(target)?;
+        while let Ok(tag) = repo.find_tag(id) {
+            disk.write(ObjectType::Tag, objects.read(id)?.data())?;
+            id = tag.target_id();
+        }
+    }
+    heap.reset()
+}
+
+/// Sets refs to commits, in git's one file for many of them (git-pack-refs(1)). Those it has already are kept.
+pub(crate) fn pack_refs(repo: &Repository, fresh: &BTreeMap<String, Oid>) -> Result<(), git2::Error> {
+    let file = repo.path().join("packed-refs");
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    if file.exists() {
+        for (name, id) in fresh {
+            repo.reference(name, *id, true, "")?;
+        }
+        return Ok(());
+    }
+    let lines = fresh.iter().map(|(name, id)| format!("{id} {name}\n"));
+    let text =
+        lines.fold("# pack-refs with: peeled fully-peeled sorted \n".to_owned(), |text, line| text + &line);
+    std::fs::write(&file, text).map_err(|error| git2::Error::from_str(&format!("packed-refs: {error}")))
+}
+
+/// Bytes of a pack without objects: signature, version, count and checksum (gitformat-pack(5)).
+const EMPTY_PACK: usize = 32;
+
 /// Settings and hook of a bare repository of the forge.
 pub(crate) fn configure(repo: &Repository) -> Result<(), git2::Error> {
     let mut config = repo.config()?;
@@ -53,6 +100,8 @@ pub(crate) fn configure(repo: &Repository) -> Result<(), git2::Error> {
         ("receive.hideRefs", "refs/pull"),
         ("receive.denyDeleteCurrent", "refuse"),
         ("receive.autogc", "false"),
+        // One file a push, not a folder an object.
+        ("receive.unpackLimit", "1"),
         ("gc.auto", "0"),
     ] {
         config.set_str(name, value)?;

@@ -1,4 +1,5 @@
-//! Listings of refs in git's protocol version 2 (gitprotocol-v2(5)), answered without a program.
+//! Listings of refs, answered without a program: in git's protocol version 2 (gitprotocol-v2(5)) for those who read, in
+//! version 0 (gitprotocol-pack(5)) for those who push, which has no other.
 //!
 //! Clients list refs all the time, and starting git for each of them is most of what a rehearsal costs. Only a client that
 //! speaks version 2 is answered here; everything else, objects above all, is git's own `http-backend`'s.
@@ -7,6 +8,7 @@ use std::path::Path;
 
 use git2::{ObjectType, Repository};
 
+use super::git;
 use super::reply::{Call, Reply};
 
 /// What the forge can do, in pkt-lines: the commands that git's `upload-pack` has with the settings of the forge.
@@ -17,6 +19,13 @@ const CAPABILITIES: [&str; 5] = [
     "fetch=shallow wait-for-done filter\n",
     "object-format=sha1\n",
 ];
+
+/// What `receive-pack` can do with the settings of the forge.
+const RECEIVING: &str = "report-status report-status-v2 delete-refs side-band-64k quiet atomic ofs-delta \
+                         object-format=sha1 agent=git/castoff-forge";
+
+/// Refs that nobody may push to, and that pushes are not told of.
+const HIDDEN: &str = "refs/pull/";
 
 const FLUSH: &[u8] = b"0000";
 
@@ -29,6 +38,9 @@ pub(crate) fn answer(dir: &Path, call: &Call, rest: &str) -> Option<Reply> {
         "info/refs" if call.query == "service=git-upload-pack" => {
             let lines = CAPABILITIES.iter().flat_map(|line| packet(line)).chain(FLUSH.iter().copied());
             ("application/x-git-upload-pack-advertisement", lines.collect())
+        }
+        "info/refs" if call.query == "service=git-receive-pack" => {
+            ("application/x-git-receive-pack-advertisement", receiving(dir).ok()?)
         }
         "git-upload-pack" if call.header("content-encoding").is_empty() => {
             let wanted = Wanted::read(&call.body)?;
@@ -93,6 +105,27 @@ fn packets(mut body: &[u8]) -> Option<Vec<&str>> {
 
 fn packet(text: &str) -> Vec<u8> {
     format!("{:04x}{text}", text.len() + 4).into_bytes()
+}
+
+/// Every ref that can be pushed to, what can be done behind the first.
+fn receiving(dir: &Path) -> Result<Vec<u8>, git2::Error> {
+    let refs = git::refs(&Repository::open_bare(dir)?)?;
+    let mut lines: Vec<String> = refs
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with(HIDDEN))
+        .map(|(name, id)| format!("{id} {name}"))
+        .collect();
+    if lines.is_empty() {
+        lines.push(format!("{} capabilities^{{}}", "0".repeat(40)));
+    }
+    let mut out = packet("# service=git-receive-pack\n");
+    out.extend_from_slice(FLUSH);
+    for (at, line) in lines.iter().enumerate() {
+        let told = if at == 0 { format!("\0{RECEIVING}") } else { String::new() };
+        out.extend(packet(&format!("{line}{told}\n")));
+    }
+    out.extend_from_slice(FLUSH);
+    Ok(out)
 }
 
 /// `HEAD` first, then every ref by its name.

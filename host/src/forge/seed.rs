@@ -78,7 +78,10 @@ pub(crate) fn accounts(state: &mut State) {
     }
 }
 
-/// One repository of the world.
+/// Objects are kept in memory before they are looked for on disk.
+const HEAP: i32 = 1000;
+
+/// One repository of the world. Its objects become one file: thousands of small ones take longer to write than all else.
 pub(crate) fn repository(state: &mut State, seed: &Repository) -> Result<(), ForgeError> {
     let wrong = |what: &str| ForgeError::World(format!("repository {}: {what}", seed.name));
     let (owner, name) = seed.name.split_once('/').ok_or_else(|| wrong("the name is not owner/name"))?;
@@ -101,12 +104,16 @@ pub(crate) fn repository(state: &mut State, seed: &Repository) -> Result<(), For
             &["fetch", "--quiet", &source, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"],
         )?;
     }
-    let mut sower = Sower { git: &git, repo, now: state.now(), state };
+    let objects = git.odb()?;
+    let heap = objects.add_new_mempack_backend(HEAP)?;
+    let mut sower = Sower { git: &git, repo, now: state.now(), state, pulls: BTreeMap::new() };
     sower.commits(seed)?;
     sower.refs(seed)?;
     sower.issues(seed)?;
     sower.rest(seed)?;
-    let mut repo = sower.repo;
+    let (mut repo, pulls) = (sower.repo, sower.pulls);
+    git::pack(&git, &objects, &heap)?;
+    git::pack_refs(&git, &pulls)?;
     repo.known = git::refs(&git)?;
     repo.known.retain(|name, _| name.starts_with("refs/heads/") || name.starts_with("refs/tags/"));
     state.repos.insert(id, repo);
@@ -119,6 +126,8 @@ struct Sower<'s> {
     git: &'s Git,
     repo: Repo,
     now: DateTime<Utc>,
+    /// Refs of pull requests. They are written last and at once: one folder for each costs more than all the rest.
+    pulls: BTreeMap<String, Oid>,
 }
 
 impl Sower<'_> {
@@ -284,7 +293,7 @@ impl Sower<'_> {
             reviews: Vec::new(),
             requested: Vec::new(),
         });
-        self.set(&format!("refs/pull/{}/head", pull.number), side)?;
+        self.pulls.insert(format!("refs/pull/{}/head", pull.number), side);
         self.insert(issue)?;
         Ok(merge)
     }
@@ -421,7 +430,7 @@ impl Sower<'_> {
             reviews: Vec::new(),
             requested: Vec::new(),
         });
-        self.set(&format!("refs/pull/{}/head", seed.number), head)?;
+        self.pulls.insert(format!("refs/pull/{}/head", seed.number), head);
         self.insert(issue)
     }
 

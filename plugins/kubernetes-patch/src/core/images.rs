@@ -4,13 +4,15 @@
 //! that is not understood is an error, since writing the file anew would lose it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::version;
+
+/// Bytes that a digest with its tags takes, roughly.
+const LINE: usize = 100;
 
 /// Order of the digests of an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +38,27 @@ pub struct Images<'t> {
 }
 
 /// Tags by digest.
-type Digests<'t> = BTreeMap<&'t str, BTreeSet<&'t str>>;
+type Digests<'t> = BTreeMap<&'t str, Tags<'t>>;
+
+/// Tags of a digest, each once and in their order: mostly one. A list has thousands of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Tags<'t>(Vec<&'t str>);
+
+impl<'t> Tags<'t> {
+    fn insert(&mut self, tag: &'t str) {
+        if let Err(at) = self.0.binary_search(&tag) {
+            self.0.insert(at, tag);
+        }
+    }
+
+    fn contains(&self, tag: &str) -> bool {
+        self.0.binary_search(&tag).is_ok()
+    }
+
+    fn first(&self) -> &'t str {
+        self.0.first().copied().unwrap_or_default()
+    }
+}
 
 /// What a registry holds under a tag: digests by image.
 pub type Found = BTreeMap<String, String>;
@@ -135,7 +157,8 @@ impl<'t> Images<'t> {
             } else {
                 let (digest, tags) = digest_line(bare).ok_or(Refusal::Line(number + 1))?;
                 let (name, digests) = open.as_mut().ok_or(Refusal::Line(number + 1))?;
-                digests.entry(digest).or_default().extend(tags);
+                let known = digests.entry(digest).or_default();
+                tags.for_each(|tag| known.insert(tag));
                 (*name, digest)
             };
             if !comments.is_empty() {
@@ -149,7 +172,8 @@ impl<'t> Images<'t> {
     /// Writes the list.
     #[must_use]
     pub fn write(&self, order: Order) -> String {
-        let mut out = String::new();
+        let lines: usize = self.by_name.values().map(BTreeMap::len).sum();
+        let mut out = String::with_capacity(lines * LINE);
         let say = |out: &mut String, indent: &str, lines: &[&str]| {
             lines.iter().for_each(|line| out.extend([indent, *line, "\n"]));
         };
@@ -157,16 +181,16 @@ impl<'t> Images<'t> {
         say(&mut out, "", &self.header);
         for (name, digests) in &self.by_name {
             say(&mut out, "", notes(*name, ""));
-            let _ = write!(out, "- name: {name}\n  dmap:{}\n", if digests.is_empty() { " {}" } else { "" });
+            out.extend(["- name: ", *name, "\n  dmap:", if digests.is_empty() { " {}" } else { "" }, "\n"]);
             let mut rows: Vec<_> = digests.iter().collect();
             if order == Order::TagSort {
-                rows.sort_by_key(|(digest, tags)| (tags.first().copied().unwrap_or_default(), **digest));
+                rows.sort_by_key(|(digest, tags)| (tags.first(), **digest));
             }
             for (digest, tags) in rows {
                 say(&mut out, "    ", notes(*name, *digest));
-                let _ = write!(out, "    \"{digest}\": [");
-                for (at, tag) in tags.iter().enumerate() {
-                    let _ = write!(out, "{}\"{tag}\"", if at > 0 { "," } else { "" });
+                out.extend(["    \"", *digest, "\": ["]);
+                for (at, tag) in tags.0.iter().enumerate() {
+                    out.extend([if at > 0 { ",\"" } else { "\"" }, *tag, "\""]);
                 }
                 out.push_str("]\n");
             }
@@ -212,7 +236,7 @@ impl<'t> Images<'t> {
             .by_name
             .iter()
             .filter(|(name, _)| !is_mock(name))
-            .flat_map(|(_, d)| d.values().flatten())
+            .flat_map(|(_, digests)| digests.values().flat_map(|tags| &tags.0))
             .copied()
             .collect();
         let versions = tags.into_iter().filter_map(|tag| version::parse(tag).map(|version| (version, tag)));
@@ -229,23 +253,24 @@ impl<'t> Images<'t> {
 
 /// A line without the comment behind it, and the comment.
 fn uncommented(bare: &str) -> (&str, Option<&str>) {
-    match bare.find(" #") {
+    // Most lines have none: looking for one character is cheaper.
+    match bare.find('#').and_then(|_| bare.find(" #")) {
         Some(at) => (bare.get(..at).unwrap_or(bare).trim_end(), bare.get(at + 1..)),
         None => (bare, None),
     }
 }
 
 /// `"sha256:…": ["v1", "v2"]`, with or without spaces and quotes.
-fn digest_line(bare: &str) -> Option<(&str, Vec<&str>)> {
-    let (digest, tags) = bare.split_once('[').and_then(|(key, _)| Some((key, bare.get(key.len()..)?)))?;
+fn digest_line(bare: &str) -> Option<(&str, impl Iterator<Item = &str>)> {
+    let (digest, tags) = bare.split_once('[')?;
     let digest = digest.trim_end().strip_suffix(':')?.trim_matches(['"', '\'']);
     let hash = digest.strip_prefix("sha256:")?;
     if hash.is_empty() || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
-    let list = tags.trim().strip_prefix('[')?.strip_suffix(']')?;
+    let list = tags.trim_end().strip_suffix(']')?;
     let tags = list.split(',').map(|tag| tag.trim().trim_matches(['"', '\''])).filter(|tag| !tag.is_empty());
-    Some((digest, tags.collect()))
+    Some((digest, tags))
 }
 
 /// Puts the images of `found` (tag → image → digest) into a list.
@@ -257,7 +282,19 @@ fn digest_line(bare: &str) -> Option<(&str, Vec<&str>)> {
 /// # Errors
 /// The first reason to refuse.
 pub fn promote(text: &str, found: &BTreeMap<String, Found>, order: Order) -> Result<Promotion, Refusal> {
-    let mut images = Images::parse(text)?;
+    promote_into(Images::parse(text)?, text, found, order)
+}
+
+/// As [`promote`], into a list that was read from `text` already.
+///
+/// # Errors
+/// The first reason to refuse.
+pub fn promote_into<'t>(
+    mut images: Images<'t>,
+    text: &str,
+    found: &'t BTreeMap<String, Found>,
+    order: Order,
+) -> Result<Promotion, Refusal> {
     let mut promotion = Promotion::default();
     for (tag, found) in found {
         let real: BTreeMap<&str, &str> = found

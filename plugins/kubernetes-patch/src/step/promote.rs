@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::propose::{Base, Proposal, Proposed, propose, wait_merged};
 use super::{current, optional, required, step};
-use crate::core::images::{Found, Images, Order, is_mock, promote as edit};
+use crate::core::images::{Found, Images, Order, is_mock, promote_into as edit};
 use crate::core::promotion::{body, branch, misspelt, title};
 
 /// Name of the process.
@@ -172,8 +172,9 @@ pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
 pub(crate) fn promote(place: &Place, tags: &[String]) -> Result<Promoted, Error> {
     let base = Base::open(&place.repository, place.base.as_deref())?;
     let text = base.needed(&place.file)?;
-    let images = staged(place, &text, tags)?;
-    let promotion = edit(&text, &images, place.order).map_err(conflict)?;
+    let list = Images::parse(&text).map_err(|error| conflict(format!("{}: {error}", place.file)))?;
+    let images = staged(place, &list, tags)?;
+    let promotion = edit(list, &text, &images, place.order).map_err(conflict)?;
     let incomplete = promotion.incomplete.as_ref().map(ToString::to_string);
     let files = match promotion.added.is_empty() {
         true => Vec::new(),
@@ -191,8 +192,7 @@ pub(crate) fn promote(place: &Place, tags: &[String]) -> Result<Promoted, Error>
 }
 
 /// Digests of all images of the tags in staging: one question for each image that may be there.
-fn staged(place: &Place, text: &str, tags: &[String]) -> Result<BTreeMap<String, Found>, Error> {
-    let list = Images::parse(text).map_err(|error| conflict(format!("{}: {error}", place.file)))?;
+fn staged(place: &Place, list: &Images<'_>, tags: &[String]) -> Result<BTreeMap<String, Found>, Error> {
     let children = oci::children(&place.staging)?;
     let mut found = BTreeMap::new();
     for (done, tag) in tags.iter().enumerate() {
