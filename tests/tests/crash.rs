@@ -47,16 +47,9 @@ async fn stopped_after_every_event() {
         let example = Example::load(path).await.expect("the example is whole");
         let (_, wanted, _, events) = uninterrupted(&example).await;
         let (example, wanted) = (&example, &wanted);
-        // The first event makes the run: before it there is nothing to resume. A few runs side by side keep git busy.
+        // The first event makes the run: before it there is nothing to resume.
         let step = stride(usize::try_from(events).unwrap_or(usize::MAX), examples.len());
-        let outcomes: Vec<Option<String>> = stream::iter((1..events).step_by(step))
-            .map(|after| async move {
-                let outcome = stopped(example, after, wanted).await;
-                outcome.err().map(|why| format!("after event {after}: {why}"))
-            })
-            .buffered(SIDE_BY_SIDE)
-            .collect()
-            .await;
+        let outcomes = stops(example, wanted, (1..events).step_by(step)).await;
         println!("{name}: {} crash points", outcomes.len());
         assert!(outcomes.len() > 5, "{name}: too few crash points to tell anything");
         points += outcomes.len();
@@ -65,6 +58,54 @@ async fn stopped_after_every_event() {
     println!("{points} crash points");
     assert!(points > 20, "{points} crash points are too few to tell anything");
     assert!(faults.is_empty(), "{} of {points} differ:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// What is wrong after each of these stops. A few runs side by side keep git busy.
+async fn stops(
+    example: &Example,
+    wanted: &Snapshot,
+    moments: impl Iterator<Item = u64>,
+) -> Vec<Option<String>> {
+    let stop = |after: u64| async move {
+        let outcome = stopped(example, after, wanted).await;
+        outcome.err().map(|why| format!("after event {after}: {why}"))
+    };
+    stream::iter(moments).map(stop).buffered(SIDE_BY_SIDE).collect().await
+}
+
+/// Stops that are tried of a month of three minors, each of which costs the whole of it again.
+const MOST_OF_MONTH: u64 = 4;
+
+/// The example of k3s with all its minors side by side, and a candidate that QA sends back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_month_of_three_minors_stopped_here_and_there() {
+    let whole = std::env::var_os("CASTOFF_MATRIX").is_some_and(|value| value == "all");
+    let month = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/k3s/examples/month");
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let respin =
+        "\n[[answer]]\nstep = \"qa1\"\nquestion = \"v1.34.5-rc1*\"\nchoice = \"respin\"\nby = \"approver\"\n";
+    for (name, from, to, more) in [
+        ("release.toml", "versions = [", "versions = [\"v1.32.13\", \"v1.33.9\", ", ""),
+        ("policy.toml", "", "", ""),
+        ("world.toml", "", "", respin),
+    ] {
+        let text = std::fs::read_to_string(month.join(name)).expect("the example is there");
+        std::fs::write(place.path().join(name), text.replacen(from, to, 1) + more)
+            .expect("it can be written");
+    }
+    let example = Example::load(&place.path().join("release.toml")).await.expect("the example is whole");
+    let (run, wanted, _, events) = uninterrupted(&example).await;
+    let tags = &run.snapshot().expect("a picture").repositories["k3s-io/k3s"].refs;
+    for tag in ["v1.32.13+k3s1", "v1.33.9+k3s1", "v1.34.5-rc2+k3s1", "v1.34.5+k3s1"] {
+        assert!(tags.contains_key(&format!("refs/tags/{tag}")), "{tag}: {tags:?}");
+    }
+    let step = if whole { 1 } else { events.div_ceil(MOST_OF_MONTH) };
+    let moments = (1 + step / 2..events).step_by(usize::try_from(step).unwrap_or(1));
+    let outcomes = stops(&example, &wanted, moments).await;
+    println!("a month of three minors: {} of {events} crash points", outcomes.len());
+    assert!(outcomes.len() > 2, "{} crash points are too few to tell anything", outcomes.len());
+    let faults: Vec<String> = outcomes.into_iter().flatten().collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// Stops right after an event, resumes, and compares the forge with that of the uninterrupted run.

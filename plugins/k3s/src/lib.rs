@@ -61,10 +61,11 @@ mod tests {
     use super::*;
 
     /// Inputs that lay each process out.
-    const SAMPLES: [(&str, &str); 13] = [
+    const SAMPLES: [(&str, &str); 14] = [
         ("rebase-and-tag", r#"{"version": "v1.34.3"}"#),
         ("tag-fork", r#"{"tag": "v1.34.3-k3s1", "commit": "abc"}"#),
         ("update-k3s", r#"{"version": "v1.34.3", "round": 2}"#),
+        ("modsync", r#"{"commit": "0123456789ab"}"#),
         ("release-candidate", r#"{"version": "v1.34.3"}"#),
         ("kdm", r#"{"versions": ["v1.34.3-rc1+k3s1"], "branches": {"dev-v2.12": {"minors": ["v1.34"]}}}"#),
         ("kdm-lint", "{}"),

@@ -198,3 +198,29 @@ async fn a_conflict_of_the_rebase_is_settled_on_a_sheet() {
     assert_eq!(rebased["commits"], 2);
     assert_eq!(rebased["settled"][0]["path"], "pkg/kubelet/kubelet.go");
 }
+
+/// A k3s that goes after a commit of Kubernetes: what it holds at a version of its own follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn replaced_modules_follow_a_commit_of_kubernetes() {
+    const RUNC: &str = "github.com/opencontainers/runc";
+    let world = |text: &str| {
+        let held = format!("replace (\n\t{RUNC} => {RUNC} v1.3.9\n");
+        let go_mod = format!("\"go.mod\" = \"module k8s.io/kubernetes\\n\\nrequire {RUNC} v1.4.1\\n\"");
+        let kubernetes = "files = { \".go-version\" = \"1.24.13\\n\"";
+        assert!(text.contains(kubernetes));
+        text.replace("replace (\n", &held)
+            .replace(kubernetes, &kubernetes.replace("{ ", &format!("{{ {go_mod}, ")))
+    };
+    let inputs = "commit = \"{refs/tags/v1.34.5}\"\nbase = \"release-1.34\"";
+    let place = ("k3s", "month", "kubernetes/kubernetes");
+    let (theatre, state) = alone(place, world, ("modsync", inputs)).await;
+    assert_eq!(stuck(&state), "");
+    let go_mod = content(&theatre, "k3s-io/k3s", "release-1.34", "go.mod");
+    assert!(go_mod.contains(&format!("{RUNC} => {RUNC} v1.4.1\n")), "{go_mod}");
+    assert!(go_mod.contains("k8s.io/kubernetes => github.com/k3s-io/kubernetes v1.34.4-k3s1\n"), "{go_mod}");
+    let proposed = state.outputs_of("propose").expect("outputs");
+    assert_eq!(proposed["moved"], serde_json::json!([format!("{RUNC} v1.3.9 v1.4.1")]));
+    // Without a commit, the fork that go.mod names: that one has no go.mod here.
+    let (_, state) = alone(place, world, ("modsync", "base = \"release-1.34\"")).await;
+    assert!(stuck(&state).contains("k3s-io/kubernetes has no go.mod at"), "{}", stuck(&state));
+}

@@ -9,6 +9,7 @@ pub mod data_json;
 pub mod fork_tag;
 pub mod go_version;
 pub mod lint;
+pub mod modsync;
 pub mod note;
 pub mod regsync;
 pub mod settlement;

@@ -14,6 +14,7 @@ mod image;
 mod input;
 mod kdm;
 mod kdm_lint;
+mod modsync;
 mod promote;
 mod proposal;
 mod rebase;
@@ -46,10 +47,11 @@ macro_rules! rows {
     };
 }
 
-const ALL: [Row; 12] = rows![
+const ALL: [Row; 13] = rows![
     rebase,
     tag_fork,
     update,
+    modsync,
     candidate,
     kdm,
     kdm_lint,
