@@ -163,7 +163,8 @@ fn speaks(mut body: Bytes) -> bool {
 /// The command `ls-refs` with its arguments.
 fn question(prefixes: &[&str]) -> Vec<u8> {
     let line = |text: &str| format!("{:04x}{text}\n", text.len() + 5);
-    let mut body = line("command=ls-refs") + &line(&format!("agent={AGENT}")) + &line("object-format=sha1");
+    // Without a word about the format of objects it is SHA-1, for older servers, too.
+    let mut body = line("command=ls-refs") + &line(&format!("agent={AGENT}"));
     body += "0001";
     body += &(line("peel") + &line("symrefs"));
     body.extend(prefixes.iter().map(|prefix| line(&format!("ref-prefix {prefix}"))));
@@ -270,7 +271,7 @@ mod tests {
         assert_eq!(
             body,
             format!(
-                "0014command=ls-refs\n{agent}0017object-format=sha1\n00010009peel\n000csymrefs\n\
+                "0014command=ls-refs\n{agent}00010009peel\n000csymrefs\n\
                  0014ref-prefix HEAD\n001cref-prefix refs/tags/v1\n0000"
             )
         );
