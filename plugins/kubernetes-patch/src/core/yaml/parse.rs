@@ -7,6 +7,8 @@ struct Line<'t> {
     number: usize,
     indent: usize,
     text: &'t str,
+    /// Whether it is a comment, unless a quoted text goes on in it.
+    comment: bool,
 }
 
 struct Reader<'t> {
@@ -27,21 +29,31 @@ const DEEPEST: usize = 32;
 pub fn parse(text: &str) -> Result<Value> {
     let lines = text.lines().enumerate().filter_map(|(number, line)| {
         let bare = line.trim_start_matches(' ');
-        let skipped = bare.trim().is_empty() || bare.starts_with('#') || line.trim_end() == "---";
-        let said = Line { number: number + 1, indent: line.len() - bare.len(), text: bare.trim_end() };
+        let skipped = bare.trim().is_empty() || line.trim_end() == "---";
+        let comment = bare.starts_with('#');
+        let said = Line { number: number + 1, indent: line.len() - bare.len(), text: bare.trim_end(), comment };
         (!skipped).then_some(said)
     });
     let mut reader = Reader { lines: lines.collect(), at: 0 };
-    let Some(first) = reader.lines.first() else { return Ok(Value::Map(Map::new())) };
-    let value = reader.block(first.indent, 0)?;
-    match reader.lines.get(reader.at) {
-        Some(line) => Err(Fault { line: line.number, why: "this is not part of what is above it" }),
+    let Some((_, indent, _)) = reader.peek() else { return Ok(Value::Map(Map::new())) };
+    let value = reader.block(indent, 0)?;
+    match reader.peek() {
+        Some((line, ..)) => Err(Fault { line, why: "this is not part of what is above it" }),
         None => Ok(value),
     }
 }
 
 impl<'t> Reader<'t> {
-    fn peek(&self) -> Option<(usize, usize, &'t str)> {
+    /// The next line that is no comment: number, indentation, text.
+    fn peek(&mut self) -> Option<(usize, usize, &'t str)> {
+        while self.lines.get(self.at).is_some_and(|line| line.comment) {
+            self.at += 1;
+        }
+        self.peek_quoted()
+    }
+
+    /// The next line inside a quoted text, where `#` is a character like others.
+    fn peek_quoted(&self) -> Option<(usize, usize, &'t str)> {
         self.lines.get(self.at).map(|line| (line.number, line.indent, line.text))
     }
 
@@ -128,7 +140,8 @@ impl<'t> Reader<'t> {
         let quote = first.chars().next().filter(|first| matches!(first, '"' | '\''));
         let mut text = if quote.is_some() { first.to_owned() } else { uncommented(first).to_owned() };
         while !quote.is_some_and(|quote| closed(&text, quote)) {
-            match self.peek() {
+            let next = if quote.is_some() { self.peek_quoted() } else { self.peek() };
+            match next {
                 Some((_, at, more)) if at > indent => {
                     self.at += 1;
                     text.push(' ');

@@ -44,6 +44,18 @@ fn long_texts_are_folded_at_the_first_space_behind_the_width() {
 }
 
 #[test]
+fn a_quoted_text_goes_on_in_a_line_that_looks_like_a_comment() {
+    let long = format!("{}: see #123", "x".repeat(90));
+    let written = emit(&Value::Map(Map::from([("k".to_owned(), text(&long))])));
+    assert_eq!(written, format!("k: '{}:\n  see #123'\n", "x".repeat(90)));
+    let longer = format!("{}: see {} #123 and #124", "x".repeat(70), "y".repeat(90));
+    let whole = Value::Map(Map::from([("k".to_owned(), text(&longer))]));
+    let written = emit(&whole);
+    assert!(written.contains("\n  #123"), "{written}");
+    assert_eq!(parse(&written).unwrap(), whole);
+}
+
+#[test]
 fn both_ways_of_indenting_items_are_read() {
     let tight = "---\na:\n- b: 1.2.3\n  c: \"x\" # why\n# gone\nd: 'y z'\n";
     let loose = "a:\n  -   b: 1.2.3\n      c: x\n\nd:\n  y z\n";
