@@ -236,21 +236,28 @@ fn trains(c: &mut Criterion) {
     group.finish();
 }
 
-/// Plays one step of a release over and over, each time as a run of its own.
+/// Plays one step of a release over and over, each time as a run of its own: what all of it takes, and what its guest does.
 fn step(c: &mut Criterion, (group, name): (&str, &str), world: World, release: &str, step: &str) {
     let runtime = runtime();
-    let theatre = runtime.block_on(Theatre::open(world, engine(Limits::default())));
+    let engine = engine(Limits::default());
+    let theatre = runtime.block_on(Theatre::open(world, engine.clone()));
     let prepared = runtime.block_on(theatre.prepare(&theatre.write(&[("release.toml", release.as_bytes())])));
     let mut round = 0u32;
+    let mut play = || {
+        round += 1;
+        let (stored, journal) = theatre.create(&prepared, &format!("bench-{round}"));
+        let runner = theatre.runner(&prepared, &stored, journal).only(&[step]);
+        let stop = runtime.block_on(theatre.stage.play(&runner)).expect("the host goes on");
+        assert_ne!(stop.verdict, Verdict::Failed);
+    };
     let mut group = c.benchmark_group(group);
     group.sample_size(10).measurement_time(Duration::from_secs(10));
-    group.bench_function(name, |b| {
-        b.iter(|| {
-            round += 1;
-            let (stored, journal) = theatre.create(&prepared, &format!("bench-{round}"));
-            let runner = theatre.runner(&prepared, &stored, journal).only(&[step]);
-            let stop = runtime.block_on(theatre.stage.play(&runner)).expect("the host goes on");
-            assert_ne!(stop.verdict, Verdict::Failed);
+    group.bench_function(name, |b| b.iter(&mut play));
+    group.bench_function(format!("{name}: in the guest"), |b| {
+        b.iter_custom(|rounds| {
+            let before = engine.guest_time();
+            (0..rounds).for_each(|_| play());
+            engine.guest_time() - before
         });
     });
     group.finish();

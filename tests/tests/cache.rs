@@ -24,8 +24,8 @@ async fn a_tampered_file_is_compiled_anew() {
     let files = compiled(folder.path());
     let [file] = files.as_slice() else { panic!("one compiled component, found {files:?}") };
     let whole = std::fs::read(file).expect("it can be read");
-    // Nonce, keyed hash, name, the middle and the end; and files that are cut or empty.
-    let mut damaged: Vec<Vec<u8>> = [0, 12, 28, whole.len() / 2, whole.len() - 1]
+    // The beginning, the middle and the end; and files that are cut or empty.
+    let mut damaged: Vec<Vec<u8>> = [0, whole.len() / 2, whole.len() - 1]
         .map(|at| {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
@@ -40,6 +40,16 @@ async fn a_tampered_file_is_compiled_anew() {
         assert_eq!(plugin.describe().await.expect("it answers").name, "exerciser");
         let again = std::fs::read(file).expect("it was written again");
         assert_ne!(again, bytes, "the damaged file was replaced");
+    }
+    // Without its seal, or with that of nobody knows whom, machine code is nothing.
+    let seal = file.with_extension("seal");
+    for bytes in [Some(&b"signed, a friend"[..]), None] {
+        match bytes {
+            Some(bytes) => std::fs::write(&seal, bytes).expect("it can be written"),
+            None => std::fs::remove_file(&seal).expect("it can be removed"),
+        }
+        assert_eq!(load().describe().await.expect("it answers").name, "exerciser");
+        assert!(std::fs::metadata(&seal).expect("there is a seal again").len() > 100);
     }
 }
 
@@ -68,11 +78,12 @@ fn a_key_that_others_may_read_is_no_key() {
     let key = paths.find(|path| path.extension().is_none()).expect("a key");
     let (known, files) = (std::fs::read(&key).expect("it can be read"), compiled(folder.path()));
     let [file] = files.as_slice() else { panic!("one compiled component, found {files:?}") };
-    let before = std::fs::read(file).expect("it can be read");
+    let seal = file.with_extension("seal");
+    let before = std::fs::read(&seal).expect("it can be read");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).expect("it is ours");
     engine(folder.path()).load(EXERCISER).expect("it loads");
     assert_ne!(std::fs::read(&key).expect("it can be read"), known, "there is a new key");
-    assert_ne!(std::fs::read(file).expect("it can be read"), before, "compiled and hashed anew");
+    assert_ne!(std::fs::read(&seal).expect("it can be read"), before, "compiled and sealed anew");
 }
 
 #[tokio::test(flavor = "multi_thread")]

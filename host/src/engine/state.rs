@@ -1,5 +1,10 @@
 //! What a store holds: the gate of its step, handles, limits and captured output.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use wasmtime::CallHook;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -17,19 +22,31 @@ pub(crate) struct StepState {
     wasi: WasiCtx,
     meter: Meter,
     output: Output,
+    stopwatch: Stopwatch,
 }
 
 impl StepState {
-    pub(super) fn new(gate: Option<Gate>, ambience: Ambience, limits: &Limits) -> Self {
+    pub(super) fn new(gate: Option<Gate>, ambience: Ambience, limits: &Limits, spent: Spent) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
         let output = Output::new(limits.output);
         let wasi = wasi::context(ambience, &output);
-        Self { gate, table, wasi, meter: Meter::new(limits), output }
+        Self {
+            gate,
+            table,
+            wasi,
+            meter: Meter::new(limits),
+            output,
+            stopwatch: Stopwatch { since: None, spent },
+        }
     }
 
     pub(super) fn limiter(&mut self) -> &mut Meter {
         &mut self.meter
+    }
+
+    pub(super) fn stopwatch(&mut self) -> &mut Stopwatch {
+        &mut self.stopwatch
     }
 
     pub(super) fn output(&self) -> String {
@@ -51,5 +68,33 @@ impl StepState {
 impl WasiView for StepState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Time that the guests of an engine have run, in all of its stores.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Spent(Arc<AtomicU64>);
+
+impl Spent {
+    pub(super) fn so_far(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Runs while a guest does, and stands while the host works for it.
+pub(super) struct Stopwatch {
+    since: Option<Instant>,
+    spent: Spent,
+}
+
+impl Stopwatch {
+    /// Follows the border between guest and host.
+    pub(super) fn follow(&mut self, hook: CallHook) {
+        if matches!(hook, CallHook::CallingWasm | CallHook::ReturningFromHost) {
+            self.since = Some(Instant::now());
+        } else if let Some(since) = self.since.take() {
+            let nanoseconds = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.spent.0.fetch_add(nanoseconds, Ordering::Relaxed);
+        }
     }
 }

@@ -92,16 +92,18 @@ async fn ultralytics_a_poisoned_cache_is_run_with_the_rights_to_publish() {
     load("cache");
     // What an attacker compiled, with a key of the attacker's, in the place of the victim's entry.
     load("theirs");
-    let compiled = |name: &str| {
+    let compiled = |name: &str, end: &str| {
         let files = std::fs::read_dir(folder.path().join(name)).expect("a folder");
         let mut files = files.map(|file| file.expect("a file").path());
-        files.find(|file| file.extension().is_some_and(|end| end == "cwasm")).expect("a compiled component")
+        files.find(|file| file.extension().is_some_and(|found| found == end)).expect("it is there")
     };
-    std::fs::copy(compiled("theirs"), compiled("cache")).expect("a copy");
+    for end in ["cwasm", "seal"] {
+        std::fs::copy(compiled("theirs", end), compiled("cache", end)).expect("a copy");
+    }
     let plugin = load("cache");
     assert_eq!(plugin.describe().await.expect("it answers").name, "exerciser");
-    let read = |name: &str| std::fs::read(compiled(name)).expect("it can be read");
-    assert!(read("cache") != read("theirs"), "what another host compiled was not used, but made anew");
+    let seal = |name: &str| std::fs::read(compiled(name, "seal")).expect("it can be read");
+    assert!(seal("cache") != seal("theirs"), "what another host compiled was not used, but made anew");
 
     // The plugin itself replaced, under the same name: the policy's digest is of the bytes, which are hashed each time.
     let manifest = manifest::read(EXERCISER).expect("a manifest");

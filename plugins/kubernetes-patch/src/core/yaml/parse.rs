@@ -31,7 +31,8 @@ pub fn parse(text: &str) -> Result<Value> {
         let bare = line.trim_start_matches(' ');
         let skipped = bare.trim().is_empty() || line.trim_end() == "---";
         let comment = bare.starts_with('#');
-        let said = Line { number: number + 1, indent: line.len() - bare.len(), text: bare.trim_end(), comment };
+        let said =
+            Line { number: number + 1, indent: line.len() - bare.len(), text: bare.trim_end(), comment };
         (!skipped).then_some(said)
     });
     let mut reader = Reader { lines: lines.collect(), at: 0 };
