@@ -8,7 +8,6 @@
 //! <state>/runs/<run>/           journal.sqlite, release.toml, policy.toml, plans/, artefacts/, scratch/
 //! ```
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,9 +41,6 @@ struct Told<'a> {
     /// When it names none.
     otherwise: Option<&'a Path>,
 }
-
-/// Components by their digests.
-type Loaded = BTreeMap<String, Plugin>;
 
 /// A release file, understood: everything a run needs to begin.
 pub struct Prepared {
@@ -157,12 +153,11 @@ impl Site {
     /// [`SiteError`]; nothing has happened.
     pub async fn prepare(&self, path: &Path, policy: Option<&Path>) -> Result<Prepared, SiteError> {
         let text = read_text(path)?;
-        let told = Told { path, text: &text, policy, otherwise: None };
-        self.understand(told, &mut BTreeMap::new()).await
+        self.understand(Told { path, text: &text, policy, otherwise: None }).await
     }
 
-    /// The same for the text of a release file; each component is loaded once.
-    async fn understand(&self, told: Told<'_>, loaded: &mut Loaded) -> Result<Prepared, SiteError> {
+    /// The same for the text of a release file.
+    async fn understand(&self, told: Told<'_>) -> Result<Prepared, SiteError> {
         let Told { path, text, policy, otherwise } = told;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let wrong = |error| SiteError::Release { path: path.to_owned(), text: text.to_owned(), error };
@@ -172,7 +167,7 @@ impl Site {
             Some(path) => Some(read_policy(&path)?),
             None => None,
         };
-        let (plugin, component) = self.admitted(&release.plugin, &folder, policy.as_deref(), loaded).await?;
+        let (plugin, component) = self.admitted(&release.plugin, &folder, policy.as_deref()).await?;
         let description = plugin.describe().await?;
         let (process, profile) = release.choose(&description).map_err(wrong)?;
         let inputs = release.checked_inputs(process).map_err(wrong)?;
@@ -188,7 +183,6 @@ impl Site {
         name: &str,
         folder: &Path,
         policy: Option<&Policy>,
-        loaded: &mut Loaded,
     ) -> Result<(Plugin, Vec<u8>), SiteError> {
         let component = self.component(name, folder).await?;
         if let Some(policy) = policy {
@@ -196,13 +190,7 @@ impl Site {
             let asks = asks.map_err(|error| SiteError::Plugin { name: name.into(), error: error.into() })?;
             self.admit(name, &component, &asks, policy)?;
         }
-        let plugin = match loaded.get(&manifest::component_digest(&component.bytes)) {
-            Some(known) => known.clone(),
-            None => {
-                let plugin = self.load(name, &component.bytes)?;
-                loaded.entry(plugin.digest().to_owned()).or_insert(plugin).clone()
-            }
-        };
+        let plugin = self.load(name, &component.bytes)?;
         Ok((plugin, component.bytes))
     }
 
@@ -231,6 +219,10 @@ impl Site {
     /// [`SiteError::Store`] when its component is gone or another one, [`SiteError::Plugin`].
     pub fn plugin_of(&self, header: &Header) -> Result<Plugin, SiteError> {
         let (store, digest) = (self.store(), &header.plugin.digest);
+        let known = store.unverified(digest)?.and_then(|component| self.engine.known(&component));
+        if let Some(plugin) = known.filter(|plugin| plugin.digest() == digest) {
+            return Ok(plugin);
+        }
         let gone = || {
             let path = store.path(digest)?;
             Err(StoreError::File { path, why: "the component that the run began with is gone".into() })

@@ -43,7 +43,7 @@ fn load(c: &mut Criterion) {
         b.iter_batched(uncached, |cold| cold.load(rust).expect("it loads"), BatchSize::PerIteration);
     });
     let mut guests = vec![("exerciser", EXERCISER.to_vec()), ("csi-sidecar", rust.to_vec())];
-    for language in [Language::JavaScript, Language::Python] {
+    for language in [Language::Rust, Language::JavaScript, Language::Python] {
         match castoff_tests::script::component(language) {
             Ok(component) => guests.push((language.word(), component)),
             Err(why) => println!("{} is left out: {why}", language.word()),

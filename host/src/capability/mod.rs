@@ -11,7 +11,7 @@ pub mod git;
 pub mod github;
 pub mod http;
 pub mod mail;
-mod process;
+pub(crate) mod process;
 pub mod wire;
 pub(crate) mod wit;
 

@@ -1,5 +1,7 @@
 //! Programs as processes: their output within bounds, and an end to them and everything they started.
 
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -8,6 +10,15 @@ use tokio::process::Child;
 
 /// How long a stopped program may take to remove its lock files.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Where the program is: looked for once. A program to be looked for at each start makes the system copy this process first.
+pub(crate) fn found(program: &Path, search_path: &OsStr) -> PathBuf {
+    if program.components().count() > 1 {
+        return program.to_owned();
+    }
+    let places = std::env::split_paths(search_path).map(|folder| folder.join(program));
+    places.into_iter().find(|place| place.is_file()).unwrap_or_else(|| program.to_owned())
+}
 
 /// What a program wrote.
 pub(super) struct Captured {

@@ -1,8 +1,8 @@
 //! Compiled components on disk.
 //!
 //! A compiled component is machine code: whoever can write it can run anything. Beside each file of code therefore lies
-//! its seal: what the code hashes to and which component it was compiled from, under a keyed hash whose key only the
-//! owner of the folder can read. What does not match its seal is compiled anew.
+//! its seal: what the code hashes to, which component it was compiled from and what that says of itself, under a keyed hash
+//! whose key only the owner of the folder can read. What does not match its seal is compiled anew.
 //!
 //! A guest in Python is 35 MB of machine code, and looking at all of it takes longer than everything else that loading
 //! does. The seal therefore keeps how the file looked (inode, size, times) when this host last read all of it, as git's
@@ -31,39 +31,45 @@ const PURPOSE: &str = "castoff 2026 seal of a compiled component";
 /// Seconds after which the time of change of a file tells any further write: the coarsest clock of a usual file system.
 const SETTLED: i64 = 2;
 
-/// A component that can be instantiated, and its name for policies.
+/// A component that can be instantiated, and what is known of it.
 pub(super) struct Compiled {
     pub(super) component: Component,
     /// `sha256:…` over the component's bytes.
     pub(super) digest: String,
+    /// Its manifest section.
+    pub(super) manifest: Vec<u8>,
 }
 
-/// Takes a component from the cache or compiles it; a cache that cannot be used is no error. `id` is the hash of `bytes`.
-pub(super) fn load(
+/// Takes a component from the cache; a cache that cannot be used is no error. `id` is the hash of its bytes.
+pub(super) fn read(engine: &wasmtime::Engine, cache: Option<&Path>, id: &blake3::Hash) -> Option<Compiled> {
+    Slot::open(cache?, engine, id)?.read(engine)
+}
+
+/// Compiles a component with this manifest section, and keeps it in the cache.
+pub(super) fn compile(
     engine: &wasmtime::Engine,
     cache: Option<&Path>,
     id: &blake3::Hash,
-    bytes: &[u8],
+    (bytes, manifest): (&[u8], Vec<u8>),
 ) -> Result<Compiled, LoadError> {
-    let slot = cache.and_then(|folder| Slot::open(folder, engine, id));
-    if let Some(compiled) = slot.as_ref().and_then(|slot| slot.read(engine)) {
-        return Ok(compiled);
-    }
-    let digest = crate::policy::manifest::component_digest(bytes);
     let component =
         Component::new(engine, bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-    if let Some(slot) = slot {
+    let digest = crate::policy::manifest::component_digest(bytes);
+    let compiled = Compiled { component, digest, manifest };
+    if let Some(slot) = cache.and_then(|folder| Slot::open(folder, engine, id)) {
         // A cache that cannot be written costs time, nothing else.
-        let _ = slot.write(&component, &digest);
+        let _ = slot.write(&compiled);
     }
-    Ok(Compiled { component, digest })
+    Ok(compiled)
 }
 
 /// What is known of a file of machine code.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Seal {
     /// `sha256:…` over the component it was compiled from.
     component: String,
+    /// Its manifest section, UTF-8.
+    manifest: String,
     /// BLAKE3 of the code.
     code: String,
     /// How the file looked when all of it was read, and had not been written for a while.
@@ -71,7 +77,7 @@ struct Seal {
 }
 
 /// What moves when a file is written; only known of files that nobody else may write to.
-#[derive(PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Look {
     device: u64,
     inode: u64,
@@ -155,7 +161,7 @@ impl Slot {
         } else {
             self.verify(engine, &seal)?
         };
-        Some(Compiled { component, digest: seal.component })
+        Some(Compiled { component, digest: seal.component, manifest: seal.manifest.into_bytes() })
     }
 
     /// Maps a file that has not been written since it was verified.
@@ -189,23 +195,20 @@ impl Slot {
         )]
         let component = unsafe { Component::deserialize(engine, &code) }.ok()?;
         if before.is_some() && before == Look::of(&self.code()) {
-            let _ = self.put_seal(&Seal {
-                component: seal.component.clone(),
-                code: seal.code.clone(),
-                look: before,
-            });
+            let _ = self.put_seal(&Seal { look: before, ..seal.clone() });
         }
         Some(component)
     }
 
-    fn write(&self, component: &Component, digest: &str) -> std::io::Result<()> {
-        let code = component.serialize().map_err(std::io::Error::other)?;
+    fn write(&self, compiled: &Compiled) -> std::io::Result<()> {
+        let manifest = String::from_utf8(compiled.manifest.clone()).map_err(std::io::Error::other)?;
+        let code = compiled.component.serialize().map_err(std::io::Error::other)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(&code)?;
         // Losing a race against another host that compiled the same component is fine: both wrote the same.
         file.persist(self.code())?;
-        let seal = Seal { component: digest.to_owned(), code: blake3::hash(&code).to_string(), look: None };
-        self.put_seal(&seal)
+        let (component, code) = (compiled.digest.clone(), blake3::hash(&code).to_string());
+        self.put_seal(&Seal { component, manifest, code, look: None })
     }
 
     /// Writes a seal. One with a look is only written when the look is older than the file system's present time, which is
@@ -297,7 +300,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let engine = wasmtime::Engine::default();
         let id = blake3::hash(EMPTY);
-        load(&engine, Some(folder.path()), &id, EMPTY).unwrap();
+        compile(&engine, Some(folder.path()), &id, (EMPTY, b"{}".to_vec())).unwrap();
         let slot = Slot { settled: 0, ..Slot::open(folder.path(), &engine, &id).unwrap() };
         Case { _folder: folder, engine, slot }
     }
@@ -312,6 +315,7 @@ mod tests {
         let again = slot.read(&engine).unwrap();
         assert_eq!(again.digest, first.digest);
         assert_eq!(again.digest, crate::policy::manifest::component_digest(EMPTY));
+        assert_eq!(again.manifest, b"{}");
     }
 
     #[test]

@@ -207,19 +207,13 @@ impl Engine {
             return Err(LoadError::TooLarge { size: bytes.len(), limit });
         }
         let id = blake3::hash(bytes);
-        if let Some(loaded) = self.loaded().iter().find(|loaded| loaded.id == id) {
-            return Ok(self.plugin(loaded));
+        if let Some(plugin) = self.find(&id) {
+            return Ok(plugin);
         }
-        let manifest = crate::policy::manifest::read(bytes).map_err(|error| match outline::fault(bytes) {
-            // A manifest is what a component for something else is least likely to lack.
-            Some(fault) if error == ManifestError::Missing => fault,
-            _ => LoadError::Manifest(error),
-        })?;
-        if let Some(fault) = outline::fault(bytes) {
-            return Err(fault);
-        }
-        let cache::Compiled { component, digest } =
-            cache::load(&self.inner, self.config.cache.as_deref(), &id, bytes)?;
+        let cached = cache::read(&self.inner, self.config.cache.as_deref(), &id);
+        let compiled = cached.map_or_else(|| self.compile(&id, bytes), Ok)?;
+        let cache::Compiled { component, digest, manifest } = compiled;
+        let manifest = crate::policy::manifest::parse(&manifest)?;
         self.check_imports(&component)?;
         let pre = self.linker.instantiate_pre(&component).map_err(|error| LoadError::Import {
             import: "a function".into(),
@@ -236,6 +230,28 @@ impl Engine {
         }
         kept.push(loaded);
         Ok(plugin)
+    }
+
+    /// Compiles what is a plugin as far as it says of itself.
+    fn compile(&self, id: &blake3::Hash, bytes: &[u8]) -> Result<cache::Compiled, LoadError> {
+        let fault = outline::fault(bytes);
+        let section = crate::policy::manifest::section(bytes)
+            .and_then(|section| crate::policy::manifest::parse(&section).map(|_| section));
+        let section = match (section, fault) {
+            // A manifest is what a component for something else is least likely to lack.
+            (Err(ManifestError::Missing) | Ok(_), Some(fault)) => return Err(fault),
+            (section, _) => section?,
+        };
+        cache::compile(&self.inner, self.config.cache.as_deref(), id, (bytes, section))
+    }
+
+    /// A component that this engine has loaded lately; nothing is compiled.
+    pub(crate) fn known(&self, bytes: &[u8]) -> Option<Plugin> {
+        self.find(&blake3::hash(bytes))
+    }
+
+    fn find(&self, id: &blake3::Hash) -> Option<Plugin> {
+        self.loaded().iter().find(|loaded| loaded.id == *id).map(|loaded| self.plugin(loaded))
     }
 
     fn loaded(&self) -> std::sync::MutexGuard<'_, Vec<Loaded>> {

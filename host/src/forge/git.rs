@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use git2::build::TreeUpdateBuilder;
@@ -41,8 +42,10 @@ pub(crate) fn create(dir: &Path, default_branch: &str) -> Result<Repository, git
     let mut options = RepositoryInitOptions::new();
     options.bare(true).mkpath(true).external_template(false).initial_head(default_branch);
     let repo = Repository::init_opts(dir, &options)?;
-    configure(&repo)?;
-    Ok(repo)
+    configure(&repo)
+        .map_err(|error| git2::Error::from_str(&format!("cannot write the settings: {error}")))?;
+    // What was read before the settings were there.
+    Repository::open_bare(dir)
 }
 
 /// Writes what was held in memory: commits with all they hold into one pack, annotated tags beside it.
@@ -90,37 +93,42 @@ pub(crate) fn pack_refs(repo: &Repository, fresh: &BTreeMap<String, Oid>) -> Res
 /// Bytes of a pack without objects: signature, version, count and checksum (gitformat-pack(5)).
 const EMPTY_PACK: usize = 32;
 
-/// Settings and hook of a bare repository of the forge.
-pub(crate) fn configure(repo: &Repository) -> Result<(), git2::Error> {
-    let mut config = repo.config()?;
-    for (name, value) in [
-        ("http.receivepack", "true"),
-        ("uploadpack.allowFilter", "true"),
-        ("uploadpack.allowAnySHA1InWant", "true"),
-        ("receive.hideRefs", "refs/pull"),
-        ("receive.denyDeleteCurrent", "refuse"),
-        ("receive.autogc", "false"),
-        // One file a push, not a folder an object.
-        ("receive.unpackLimit", "1"),
-        ("gc.auto", "0"),
-    ] {
-        config.set_str(name, value)?;
-    }
-    let hooks = repo.path().join("hooks");
-    std::fs::create_dir_all(&hooks)
-        .and_then(|()| write_executable(&hooks.join("update"), UPDATE_HOOK))
-        .map_err(|error| git2::Error::from_str(&format!("cannot write the hook: {error}")))
+/// Settings of a bare repository of the forge, in one piece: git2 writes the whole file once for each. What is pushed stays
+/// one file (`unpackLimit`), where a folder an object would cost more than the push.
+const SETTINGS: &str = "[http]
+\treceivepack = true
+[uploadpack]
+\tallowFilter = true
+\tallowAnySHA1InWant = true
+[receive]
+\thideRefs = refs/pull
+\tdenyDeleteCurrent = refuse
+\tautogc = false
+\tunpackLimit = 1
+[gc]
+\tauto = 0
+";
+
+fn configure(repo: &Repository) -> std::io::Result<()> {
+    let file = repo.path().join("config");
+    std::fs::OpenOptions::new().append(true).open(file)?.write_all(SETTINGS.as_bytes())
 }
 
-fn write_executable(path: &Path, text: &str) -> std::io::Result<()> {
+/// Makes the folder with the hooks of all repositories of a forge.
+pub(crate) fn write_hooks(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::write(path, text)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+    std::fs::create_dir_all(folder)?;
+    let update = folder.join("update");
+    std::fs::write(&update, UPDATE_HOOK)?;
+    std::fs::set_permissions(update, std::fs::Permissions::from_mode(0o755))
 }
 
 /// The `git` program, free of the operator's settings.
 pub(crate) fn program() -> Command {
-    let mut command = Command::new("git");
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        crate::capability::process::found(Path::new("git"), &std::env::var_os("PATH").unwrap_or_default())
+    });
+    let mut command = Command::new(&*PROGRAM);
     command
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")

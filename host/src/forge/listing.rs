@@ -4,12 +4,11 @@
 //! Clients list refs all the time, and starting git for each of them is most of what a rehearsal costs. Only a client that
 //! speaks version 2 is answered here; everything else, objects above all, is git's own `http-backend`'s.
 
-use std::path::Path;
-
-use git2::{ObjectType, Repository};
+use git2::ObjectType;
 
 use super::git;
 use super::reply::{Call, Reply};
+use super::state::Repo;
 
 /// What the forge can do, in pkt-lines: the commands that git's `upload-pack` has with the settings of the forge.
 const CAPABILITIES: [&str; 5] = [
@@ -30,7 +29,7 @@ const HIDDEN: &str = "refs/pull/";
 const FLUSH: &[u8] = b"0000";
 
 /// Answers a request about refs; none when it is another request.
-pub(crate) fn answer(dir: &Path, call: &Call, rest: &str) -> Option<Reply> {
+pub(crate) fn answer(repo: &Repo, call: &Call, rest: &str) -> Option<Reply> {
     if !call.header("git-protocol").split(':').any(|word| word == "version=2") {
         return None;
     }
@@ -40,11 +39,11 @@ pub(crate) fn answer(dir: &Path, call: &Call, rest: &str) -> Option<Reply> {
             ("application/x-git-upload-pack-advertisement", lines.collect())
         }
         "info/refs" if call.query == "service=git-receive-pack" => {
-            ("application/x-git-receive-pack-advertisement", receiving(dir).ok()?)
+            ("application/x-git-receive-pack-advertisement", receiving(repo).ok()?)
         }
         "git-upload-pack" if call.header("content-encoding").is_empty() => {
             let wanted = Wanted::read(&call.body)?;
-            ("application/x-git-upload-pack-result", list(dir, &wanted).ok()?)
+            ("application/x-git-upload-pack-result", list(repo, &wanted).ok()?)
         }
         _ => return None,
     };
@@ -108,8 +107,8 @@ fn packet(text: &str) -> Vec<u8> {
 }
 
 /// Every ref that can be pushed to, what can be done behind the first.
-fn receiving(dir: &Path) -> Result<Vec<u8>, git2::Error> {
-    let refs = git::refs(&Repository::open_bare(dir)?)?;
+fn receiving(repo: &Repo) -> Result<Vec<u8>, git2::Error> {
+    let refs = git::refs(&*repo.git()?)?;
     let mut lines: Vec<String> = refs
         .into_iter()
         .filter(|(name, _)| !name.starts_with(HIDDEN))
@@ -129,8 +128,8 @@ fn receiving(dir: &Path) -> Result<Vec<u8>, git2::Error> {
 }
 
 /// `HEAD` first, then every ref by its name.
-fn list(dir: &Path, wanted: &Wanted) -> Result<Vec<u8>, git2::Error> {
-    let repository = Repository::open_bare(dir)?;
+fn list(repo: &Repo, wanted: &Wanted) -> Result<Vec<u8>, git2::Error> {
+    let repository = repo.git()?;
     let mut out = Vec::new();
     let head = repository.find_reference("HEAD")?;
     let branch = head.symbolic_target().unwrap_or_default().unwrap_or_default();

@@ -307,6 +307,7 @@ fn build(world: World, dir: &Path, url: String, clock: Arc<dyn Clock>) -> Result
         commands: Vec::new(),
         mails: Vec::new(),
     };
+    git::write_hooks(&state.hooks())?;
     seed::accounts(&mut state);
     for repository in state.world.repositories.clone() {
         seed::repository(&mut state, &repository)?;

@@ -22,7 +22,7 @@ pub(crate) fn take(state: &State) -> Result<Value, git2::Error> {
     // Twice: a commit may speak of one of a repository that is named after its own, or of an image made from one.
     for _ in 0..2 {
         for repo in state.repos.values() {
-            name_objects(&repo.git()?, &mut names)?;
+            name_objects(&*repo.git()?, &mut names)?;
         }
         name_images(&picture, &mut names);
     }

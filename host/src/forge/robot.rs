@@ -55,7 +55,8 @@ pub(crate) fn cause(state: &mut State, trigger: Trigger, key: &str, reference: &
 /// Every line of every manifest the promotion watches, at a commit.
 fn manifests(state: &State, key: &str, sha: &str, rule: &Promotion) -> Vec<Promoted> {
     let read = || -> Result<Vec<Promoted>, git2::Error> {
-        let git = super::state::open(&state.repo_dir(key))?;
+        let Some(repo) = state.repos.get(key) else { return Ok(Vec::new()) };
+        let git = repo.git()?;
         let tree = git.find_commit(git2::Oid::from_str(sha)?)?.tree()?;
         let mut found = Vec::new();
         tree.walk(git2::TreeWalkMode::PreOrder, |folder, entry| {

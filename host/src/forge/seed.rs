@@ -15,6 +15,7 @@ use super::state::{
 use super::world::{
     self, AccountKind, MergedPull, Person, Repository, SeedCommit, SeedPull, SeedRelease, Step,
 };
+use crate::capability::git::handles::Handles;
 
 /// The key of a repository: lower-case `owner/name`; none when a part could not be a name (or a path).
 pub(crate) fn key(owner: &str, name: &str) -> Option<String> {
@@ -33,6 +34,7 @@ pub(crate) fn blank(state: &mut State, owner: &str, name: &str, default_branch: 
     let now = state.now();
     Repo {
         id: state.fresh_id(),
+        handles: Handles::new(state.repo_dir(&key)),
         dir: state.repo_dir(&key),
         key,
         owner,

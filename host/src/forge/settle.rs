@@ -14,7 +14,7 @@ use super::world::Trigger;
 /// Compares a repository's branches and tags with what was known, and lets the consequences happen.
 pub(crate) fn settle(state: &mut State, key: &str, login: &str) -> Result<(), Reply> {
     let repo = state.repo(key)?;
-    let mut present = git::refs(&repo.git()?)?;
+    let mut present = git::refs(&*repo.git()?)?;
     present.retain(|name, _| name.starts_with("refs/heads/") || name.starts_with("refs/tags/"));
     let known = std::mem::replace(&mut state.repo_mut(key)?.known, present.clone());
     let mut moved: BTreeMap<String, (Option<String>, Option<String>)> = BTreeMap::new();

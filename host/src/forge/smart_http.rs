@@ -50,7 +50,7 @@ pub(crate) fn prepare(
         let login = call.user.as_deref().unwrap_or_default();
         return Err(Reply::text(403, &format!("Permission to {} denied to {login}.\n", repo.full_name())));
     }
-    if let Some(listed) = listing::answer(&state.dir.join(format!("{key}.git")), call, rest) {
+    if let Some(listed) = listing::answer(repo, call, rest) {
         return Err(listed);
     }
     let mut command = git::program();
@@ -67,9 +67,17 @@ pub(crate) fn prepare(
         .env("GIT_PROTOCOL", call.header("git-protocol"))
         .env("REMOTE_ADDR", "127.0.0.1")
         .env("REMOTE_USER", call.user.as_deref().unwrap_or_default())
-        .env("CASTOFF_FORGE_REFUSED", guard::hook_rules(state, repo, call.user.as_deref()))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    let refused = guard::hook_rules(state, repo, call.user.as_deref());
+    // A hook is a shell for each ref: it runs where it has something to say.
+    if !refused.is_empty() {
+        command
+            .env("CASTOFF_FORGE_REFUSED", refused)
+            .env("GIT_CONFIG_COUNT", "1")
+            .env("GIT_CONFIG_KEY_0", "core.hooksPath")
+            .env("GIT_CONFIG_VALUE_0", state.hooks());
+    }
     let pushes = (rest == "git-receive-pack").then(|| seed::key(owner, name)).flatten();
     Ok(Prepared { command, root: state.dir.clone(), pushes })
 }

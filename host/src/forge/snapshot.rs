@@ -155,7 +155,7 @@ fn anywhere(state: &State, text: &str) -> String {
 }
 
 fn repository(repo: &Repo) -> Result<RepositorySnapshot, git2::Error> {
-    let mut refs = git::refs(&repo.git()?)?;
+    let mut refs = git::refs(&*repo.git()?)?;
     refs.retain(|name, _| !(name.starts_with("refs/pull/") && name.ends_with("/merge")));
     let mut picture = RepositorySnapshot { refs, ..RepositorySnapshot::default() };
     for issue in repo.issues.values() {

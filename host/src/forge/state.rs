@@ -1,9 +1,10 @@
 //! The forge's memory: accounts, repositories and what belongs to them. Objects and refs live in bare repositories.
 
 use super::tool::Ran;
+use crate::capability::git::handles::{Handle, Handles};
 use crate::capability::mail::Composed;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -74,6 +75,7 @@ pub(crate) struct Repo {
     pub(crate) owner: String,
     pub(crate) name: String,
     pub(crate) dir: PathBuf,
+    pub(crate) handles: Arc<Handles>,
     pub(crate) default_branch: String,
     pub(crate) description: Option<String>,
     pub(crate) private: bool,
@@ -348,6 +350,11 @@ impl State {
     pub(crate) fn repo_dir(&self, key: &str) -> PathBuf {
         self.dir.join(format!("{key}.git"))
     }
+
+    /// The folder of git's hooks; no owner is named like it.
+    pub(crate) fn hooks(&self) -> PathBuf {
+        self.dir.join(".hooks")
+    }
 }
 
 impl Repo {
@@ -363,6 +370,7 @@ impl Repo {
             owner: owner.to_owned(),
             name: self.name.clone(),
             dir: self.dir.clone(),
+            handles: Arc::clone(&self.handles),
             default_branch: self.default_branch.clone(),
             description: self.description.clone(),
             private: self.private,
@@ -386,8 +394,8 @@ impl Repo {
         }
     }
 
-    pub(crate) fn git(&self) -> Result<git2::Repository, git2::Error> {
-        open(&self.dir)
+    pub(crate) fn git(&self) -> Result<Handle, git2::Error> {
+        self.handles.open()
     }
 
     pub(crate) fn issue(&self, number: u64) -> Result<&Issue, Reply> {
@@ -420,9 +428,4 @@ impl Repo {
         self.next_number += 1;
         self.next_number
     }
-}
-
-/// Opens a bare repository exactly at `dir`.
-pub(crate) fn open(dir: &Path) -> Result<git2::Repository, git2::Error> {
-    git2::Repository::open_bare(dir)
 }

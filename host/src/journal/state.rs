@@ -1,7 +1,9 @@
 //! The state of a run: a pure, total fold of its events. The table of legal transitions is in [`crate::journal`].
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -120,16 +122,30 @@ pub enum Verdict {
     Waiting,
 }
 
-/// The state of a run.
+/// The state of a run. A clone shares what does not change after it was made: whoever drives a run looks at its state all the
+/// time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RunState {
-    header: Header,
-    steps: IndexMap<String, StepState>,
+    #[serde(serialize_with = "header")]
+    header: Arc<Header>,
+    #[serde(serialize_with = "steps")]
+    steps: Arc<IndexMap<String, Arc<StepState>>>,
     end: Option<End>,
     last: u64,
     plan: Option<String>,
     bindings: IndexMap<String, String>,
+}
+
+fn header<S: Serializer>(header: &Arc<Header>, serializer: S) -> Result<S::Ok, S::Error> {
+    header.as_ref().serialize(serializer)
+}
+
+fn steps<S: Serializer>(
+    steps: &Arc<IndexMap<String, Arc<StepState>>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(steps.iter().map(|(id, step)| (id, step.as_ref())))
 }
 
 impl RunState {
@@ -151,12 +167,12 @@ impl RunState {
                     node.id
                 )));
             }
-            if steps.insert(node.id.clone(), StepState::new(node.clone())).is_some() {
+            if steps.insert(node.id.clone(), Arc::new(StepState::new(node.clone()))).is_some() {
                 return refuse(Violation::Graph(format!("two steps are called {:?}", node.id)));
             }
         }
-        let (header, bindings) = ((**header).clone(), IndexMap::new());
-        Ok(Self { plan: header.plan.clone(), header, steps, end: None, last: 1, bindings })
+        let (header, bindings) = (Arc::new((**header).clone()), IndexMap::new());
+        Ok(Self { plan: header.plan.clone(), header, steps: Arc::new(steps), end: None, last: 1, bindings })
     }
 
     /// Folds all events.
@@ -203,7 +219,7 @@ impl RunState {
             (Event::Remark { .. } | Event::Unrecognised, _) => Ok(()),
             (Event::RunCreated { .. }, _) => Err(Violation::Header),
             _ if self.end.is_some() => Err(Violation::Ended),
-            (Event::Finished, _) => match self.steps.values().find(|step| !step.status.is_over()) {
+            (Event::Finished, _) => match self.steps().find(|step| !step.status.is_over()) {
                 Some(step) => Err(Violation::Unfinished(step.node.id.clone())),
                 None => Ok(()),
             },
@@ -276,7 +292,7 @@ impl RunState {
     }
 
     fn find(&self, id: &str) -> Result<&StepState, Violation> {
-        self.steps.get(id).ok_or_else(|| Violation::NoStep(id.to_owned()))
+        self.step(id).ok_or_else(|| Violation::NoStep(id.to_owned()))
     }
 
     /// Applies a legal event.
@@ -294,8 +310,9 @@ impl RunState {
                 self.end = Some(End::Aborted { reason: reason.clone(), by: by.clone() });
             }
             event => {
-                if let Some(step) = event.step().and_then(|id| self.steps.get_mut(id)) {
-                    step::take(step, record.seq, event);
+                let steps = Arc::make_mut(&mut self.steps);
+                if let Some(step) = event.step().and_then(|id| steps.get_mut(id)) {
+                    step::take(Arc::make_mut(step), record.seq, event);
                 }
             }
         }
@@ -330,7 +347,7 @@ impl RunState {
 
     /// Steps that could start but for a person's confirmation.
     pub fn to_confirm(&self) -> impl Iterator<Item = &StepState> {
-        self.steps.values().filter(|step| {
+        self.steps().filter(|step| {
             self.end.is_none()
                 && matches!(step.status, Status::Pending)
                 && self.unconfirmed(step)
@@ -352,19 +369,19 @@ impl RunState {
 
     /// All steps, in the order of the graph.
     pub fn steps(&self) -> impl Iterator<Item = &StepState> {
-        self.steps.values()
+        self.steps.values().map(Arc::as_ref)
     }
 
     /// A step.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&StepState> {
-        self.steps.get(id)
+        self.steps.get(id).map(Arc::as_ref)
     }
 
     /// Steps that may be started now: pending ones, answered ones, and those a killed host left running; not those that
     /// wait, because when to look again is a matter of time.
     pub fn ready(&self) -> impl Iterator<Item = &StepState> {
-        self.steps.values().filter(|step| {
+        self.steps().filter(|step| {
             let may_start = match step.status {
                 Status::Pending | Status::Running => true,
                 Status::Asks { .. } => step.is_answered(),
@@ -380,10 +397,10 @@ impl RunState {
     /// Steps that `id` needs and that are neither done nor skipped.
     #[must_use]
     pub fn blocked_on(&self, id: &str) -> Vec<&str> {
-        let needs = self.steps.get(id).map(|step| step.node.needs.as_slice()).unwrap_or_default();
+        let needs = self.step(id).map(|step| step.node.needs.as_slice()).unwrap_or_default();
         needs
             .iter()
-            .filter(|need| self.steps.get(*need).is_none_or(|step| !step.status.is_over()))
+            .filter(|need| self.step(need).is_none_or(|step| !step.status.is_over()))
             .map(String::as_str)
             .collect()
     }
@@ -391,7 +408,7 @@ impl RunState {
     /// What a finished step left.
     #[must_use]
     pub fn outputs_of(&self, id: &str) -> Option<&Value> {
-        match &self.steps.get(id)?.status {
+        match &self.step(id)?.status {
             Status::Done { outputs } => Some(outputs),
             _ => None,
         }
@@ -403,7 +420,7 @@ impl RunState {
         let mut needed = std::collections::BTreeSet::new();
         let mut open = vec![id];
         while let Some(next) = open.pop() {
-            let needs = self.steps.get(next).map(|step| step.node.needs.as_slice()).unwrap_or_default();
+            let needs = self.step(next).map(|step| step.node.needs.as_slice()).unwrap_or_default();
             open.extend(needs.iter().map(String::as_str).filter(|need| needed.insert(*need)));
         }
         self.steps
@@ -417,14 +434,14 @@ impl RunState {
     /// otherwise the latest. This is what a gate hands back instead of performing a `once` effect again.
     #[must_use]
     pub fn recorded(&self, step: &str, digest: &str, ordinal: u32) -> Option<&Effect> {
-        let effects = &self.steps.get(step)?.effects;
+        let effects = &self.step(step)?.effects;
         let same = || effects.iter().rev().filter(|e| e.digest == digest && e.ordinal == ordinal);
         same().find(|effect| effect.happened()).or_else(|| same().next())
     }
 
     /// All effects without a known end, with their steps.
     pub fn unsettled(&self) -> impl Iterator<Item = (&StepState, &Effect)> {
-        self.steps.values().flat_map(|step| step.unsettled().map(move |effect| (step, effect)))
+        self.steps().flat_map(|step| step.unsettled().map(move |effect| (step, effect)))
     }
 
     /// Whether the run has ended.
@@ -436,7 +453,7 @@ impl RunState {
     /// Whether every step is done or skipped, so that the run may be said to be finished.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.steps.values().all(|step| step.status.is_over())
+        self.steps().all(|step| step.status.is_over())
     }
 
     /// Where the run stands as a whole.
@@ -449,7 +466,7 @@ impl RunState {
             None => {}
         }
         let confirmed = self.to_confirm().next().map(|_| Verdict::Asks);
-        let worst = self.steps.values().filter_map(|step| match step.status {
+        let worst = self.steps().filter_map(|step| match step.status {
             Status::Unknown { .. } => Some(Verdict::Unknown),
             Status::Failed { .. } => Some(Verdict::Failed),
             Status::Asks { .. } => Some(Verdict::Asks),

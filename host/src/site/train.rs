@@ -1,6 +1,7 @@
 //! Trains on disk: `<state>/runs/<train>/members/<name>/` holds what each release needs to begin, from the moment the train
 //! does. A release that has begun is a run like any other; the file `train` in its folder says which train it is of.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,7 +78,7 @@ impl Site {
         })?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let shared = file.policy.as_ref().map(|path| folder.join(path));
-        let (mut members, mut loaded) = (Vec::new(), super::Loaded::new());
+        let mut members = Vec::new();
         for release in &file.releases {
             let (source, own) = match &release.file {
                 Some(named) => {
@@ -88,7 +89,7 @@ impl Site {
                 None => (path.to_owned(), release.text().unwrap_or_default()),
             };
             let told = Told { path: &source, text: &own, policy, otherwise: shared.as_deref() };
-            let prepared = self.understand(told, &mut loaded).await?;
+            let prepared = self.understand(told).await?;
             members.push(PreparedMember {
                 name: release.name.clone(),
                 needs: release.needs.clone(),
@@ -110,6 +111,7 @@ impl Site {
         mut keep: impl FnMut(&Stored, &Prepared) -> Result<(), E>,
     ) -> Result<(Stored, Journal), E> {
         let folder = self.state.join("runs").join(&leaving.run);
+        let mut kept = BTreeSet::new();
         for (member, begin) in prepared.members.iter().zip(&leaving.members) {
             let folder = member_folder(&folder, &member.name);
             make(&folder)?;
@@ -118,7 +120,9 @@ impl Site {
                 write(&folder.join("policy.toml"), policy.text().as_bytes())?;
             }
             write(&folder.join(TRAIN), leaving.run.as_bytes())?;
-            self.store().keep(&member.prepared.component).map_err(SiteError::from)?;
+            if kept.insert(member.prepared.plugin.digest()) {
+                self.store().keep(&member.prepared.component).map_err(SiteError::from)?;
+            }
             let policy: Option<Arc<Policy>> = member.prepared.policy.clone();
             keep(&Stored { name: begin.run.clone(), folder, policy }, &member.prepared)?;
         }

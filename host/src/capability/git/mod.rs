@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Probe, Result, Slug};
 
 mod backend;
+pub(crate) mod handles;
 mod rebase;
 mod wit;
 

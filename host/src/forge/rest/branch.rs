@@ -13,7 +13,7 @@ use crate::forge::state::{Guard, Repo, RequiredChecks, RequiredReviews, State};
 pub(crate) fn list(state: &State, call: &Call, key: &str) -> Outcome {
     let repo = state.repo(key)?;
     let protected = call.param("protected");
-    let refs = git::refs(&repo.git()?)?;
+    let refs = git::refs(&*repo.git()?)?;
     let found: Vec<(String, String)> = refs
         .into_iter()
         .filter_map(|(name, id)| Some((name.strip_prefix("refs/heads/")?.to_owned(), id)))
@@ -94,7 +94,7 @@ pub(crate) fn tags(state: &State, call: &Call, key: &str) -> Outcome {
 /// `GET branches/{branch}/protection`.
 pub(crate) fn get_protection(state: &State, key: &str, branch: &str) -> Outcome {
     let repo = state.repo(key)?;
-    git::branch(&repo.git()?, branch).ok_or_else(|| Reply::error(404, "Branch not found"))?;
+    git::branch(&*repo.git()?, branch).ok_or_else(|| Reply::error(404, "Branch not found"))?;
     let guard = repo.guard(branch).ok_or_else(|| Reply::error(404, "Branch not protected"))?;
     Ok(Reply::json(200, &full(state, repo, branch, guard)))
 }
@@ -146,7 +146,7 @@ fn full(state: &State, repo: &Repo, branch: &str, guard: &Guard) -> Value {
 pub(crate) fn put_protection(state: &mut State, call: &Call, key: &str, branch: &str) -> Outcome {
     let body = call.json()?;
     let repo = state.repo_mut(key)?;
-    git::branch(&repo.git()?, branch).ok_or_else(|| Reply::error(404, "Branch not found"))?;
+    git::branch(&*repo.git()?, branch).ok_or_else(|| Reply::error(404, "Branch not found"))?;
     for field in ["required_status_checks", "enforce_admins", "required_pull_request_reviews", "restrictions"]
     {
         if body.get(field).is_none() {

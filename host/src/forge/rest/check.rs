@@ -43,7 +43,7 @@ pub(crate) fn create_status(state: &mut State, call: &Call, key: &str, sha: &str
 /// `GET commits/{ref}/statuses`: all of them, newest first.
 pub(crate) fn statuses(state: &State, call: &Call, key: &str, name: &str) -> Outcome {
     let repo = state.repo(key)?;
-    let sha = super::history::resolve(&repo.git()?, name)?.id().to_string();
+    let sha = super::history::resolve(&*repo.git()?, name)?.id().to_string();
     let found: Vec<&Status> = repo.statuses.iter().rev().filter(|status| status.sha == sha).collect();
     Ok(page::list(&state.url, call, &found, |status| shape::status(state, repo, status, true)))
 }
@@ -82,7 +82,7 @@ pub(crate) fn combined(state: &State, call: &Call, key: &str, name: &str) -> Out
 /// `GET commits/{ref}/check-runs`.
 pub(crate) fn runs(state: &State, call: &Call, key: &str, name: &str) -> Outcome {
     let repo = state.repo(key)?;
-    let sha = super::history::resolve(&repo.git()?, name)?.id().to_string();
+    let sha = super::history::resolve(&*repo.git()?, name)?.id().to_string();
     let (wanted, status) = (call.param("check_name"), call.param("status"));
     let every = call.param("filter").as_deref() == Some("all");
     let mut found: Vec<&CheckRun> = Vec::new();
@@ -111,7 +111,7 @@ pub(crate) fn write_run(state: &mut State, call: &Call, key: &str, id: Option<u6
         None => {
             let name = required(&body, "CheckRun", "name")?.to_owned();
             let sha = required(&body, "CheckRun", "head_sha")?.to_owned();
-            if git::object(&repo.git()?, &sha, ObjectType::Commit).is_none() {
+            if git::object(&*repo.git()?, &sha, ObjectType::Commit).is_none() {
                 return Err(Reply::unprocessable(&format!("No commit found for SHA: {sha}")));
             }
             CheckRun {

@@ -165,7 +165,7 @@ fn side(state: &State, repo: &Repo, git: &Repository, spec: &str) -> Result<Oid,
         return git::commit_of(git, spec).map(|commit| commit.id()).ok_or_else(Reply::not_found);
     };
     let other = super::pull::head_repository(state, repo, owner).ok_or_else(Reply::not_found)?;
-    let id = git::commit_of(&other.git()?, name).map(|commit| commit.id()).ok_or_else(Reply::not_found)?;
+    let id = git::commit_of(&*other.git()?, name).map(|commit| commit.id()).ok_or_else(Reply::not_found)?;
     if git.find_commit(id).is_err() {
         git::run(
             &repo.dir,

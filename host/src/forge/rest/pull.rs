@@ -1,6 +1,6 @@
 //! Pull requests: opening, reading, changing, their files and commits, and their hidden refs.
 
-use git2::{Oid, Repository};
+use git2::Oid;
 use serde_json::{Value, json};
 
 use super::page;
@@ -88,7 +88,7 @@ pub(crate) fn open(state: &mut State, key: &str, new: NewPull) -> Result<u64, Re
         git::branch(&git, &new.base).ok_or_else(|| Reply::invalid("PullRequest", "base", "invalid", None))?;
     let invalid_head = || Reply::invalid("PullRequest", "head", "invalid", None);
     let source = head_repository(state, repo, &new.head_owner).ok_or_else(invalid_head)?.clone();
-    let head_id = git::branch(&source.git()?, &new.head).ok_or_else(invalid_head)?;
+    let head_id = git::branch(&*source.git()?, &new.head).ok_or_else(invalid_head)?;
     let same = |pull: &Pull| pull.head_repo == source.key && pull.head == new.head && pull.base == new.base;
     if repo.issues.values().any(|issue| issue.open && issue.pull.as_ref().is_some_and(same)) {
         let label = format!("{}:{}", source.owner, new.head);
@@ -275,7 +275,7 @@ pub(crate) fn update(state: &mut State, call: &Call, key: &str, number: u64, log
     }
     let base = match text(&body, "base") {
         Some(base) => {
-            let id = git::branch(&state.repo(key)?.git()?, &base)
+            let id = git::branch(&*state.repo(key)?.git()?, &base)
                 .ok_or_else(|| Reply::invalid("PullRequest", "base", "invalid", None))?;
             Some((base, id.to_string()))
         }
@@ -299,7 +299,7 @@ pub(crate) fn update(state: &mut State, call: &Call, key: &str, number: u64, log
 
 fn reopenable(state: &State, key: &str, number: u64, merged: bool) -> Result<(), Reply> {
     let (_, pull) = state.repo(key)?.pull(number)?;
-    let head = state.repos.get(&pull.head_repo).and_then(|repo| git::branch(&repo.git().ok()?, &pull.head));
+    let head = state.repos.get(&pull.head_repo).and_then(|repo| git::branch(&*repo.git().ok()?, &pull.head));
     if merged || head.is_none() {
         let why = "state cannot be changed. The pull request cannot be reopened.";
         return Err(Reply::invalid("PullRequest", "state", "invalid", Some(why)));
@@ -319,7 +319,7 @@ pub(crate) fn files(state: &State, call: &Call, key: &str, number: u64) -> Outco
 /// `GET pulls/{number}/commits`.
 pub(crate) fn commits(state: &State, call: &Call, key: &str, number: u64) -> Outcome {
     let repo = state.repo(key)?;
-    let git: Repository = repo.git()?;
+    let git = repo.git()?;
     let (base, head) = ends(repo, number)?;
     let ids = git::range(&git, base, head)?;
     Ok(page::list(&state.url, call, &ids, |id| {

@@ -74,7 +74,7 @@ fn make_fork(state: &mut State, parent: &Repo, owner: &str, name: &str) -> Resul
     repo.private = parent.private;
     repo.description.clone_from(&parent.description);
     repo.fork_of = Some(parent.key.clone());
-    repo.known = git::refs(&repo.git()?)?;
+    repo.known = git::refs(&*repo.git()?)?;
     state.repos.insert(key.clone(), repo);
     Ok(key)
 }
@@ -86,7 +86,7 @@ pub(crate) fn merge_upstream(state: &State, call: &Call, key: &str) -> Outcome {
     let repo = state.repo(key)?;
     let parent = repo.fork_of.as_ref().and_then(|key| state.repos.get(key));
     let parent = parent.ok_or_else(|| Reply::unprocessable("There is no upstream repository."))?;
-    let upstream = git::branch(&parent.git()?, branch).ok_or_else(|| {
+    let upstream = git::branch(&*parent.git()?, branch).ok_or_else(|| {
         Reply::unprocessable("The upstream repository does not contain a branch of that name.")
     })?;
     let git = repo.git()?;

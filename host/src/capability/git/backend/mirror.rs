@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use git2::{Repository, RepositoryInitOptions};
+use git2::{ErrorCode, Repository, RepositoryInitOptions};
 
+use super::super::handles::{Handle, Handles};
 use super::program::{Call, Finished};
 use super::{Shared, blocking, local, name, object, remote};
 use crate::capability::{CapabilityError, Outcome, Result, Slug};
 
 /// Opens the mirror.
-pub(super) fn open(path: &Path, repository: &Slug) -> Result<Repository> {
-    if !path.exists() {
-        return Err(CapabilityError::invalid(format!("{repository} was not opened")));
-    }
-    Repository::open_bare(path).map_err(|error| local(&error))
+pub(super) fn open(handles: &Arc<Handles>, repository: &Slug) -> Result<Handle> {
+    handles.open().map_err(|error| match error.code() {
+        ErrorCode::NotFound => CapabilityError::invalid(format!("{repository} was not opened")),
+        _ => local(&error),
+    })
 }
 
 /// More refs than these outside git's one file for them make listing them slow.
@@ -29,7 +31,7 @@ pub(super) type Targets = BTreeMap<String, String>;
 /// default branch where that was told.
 pub(super) async fn refresh(
     shared: &Shared,
-    path: &Path,
+    handles: &Arc<Handles>,
     repository: &Slug,
     pushed: Targets,
 ) -> Result<Option<String>> {
@@ -37,13 +39,13 @@ pub(super) async fn refresh(
     let branch = listing.head.as_deref().and_then(remote::branch_of);
     let refs = listing.refs.into_iter().filter(|listed| !listed.name.ends_with("^{}"));
     let wanted: Targets = refs.map(|listed| (listed.name, listed.object)).collect();
-    let (target, count) = (path.to_path_buf(), wanted.len());
+    let (path, target, count) = (handles.path(), Arc::clone(handles), wanted.len());
     // The lock keeps other processes with the same cache away until the fetch is over, also when only the fetch is left of
     // this process: the program holds it as well.
     let (lock, settled) = blocking(move || {
-        let lock = lock(&target)?;
-        create(&target)?;
-        let mirror = Repository::open_bare(&target).map_err(|error| local(&error))?;
+        let lock = lock(target.path())?;
+        create(target.path())?;
+        let mirror = target.open().map_err(|error| local(&error))?;
         // What stands in the way (locks of a killed git) is dealt with when fetching.
         let settled = settle(&mirror, &wanted, &pushed).unwrap_or(false);
         Ok((lock, settled))

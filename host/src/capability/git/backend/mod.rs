@@ -21,13 +21,14 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::handles::Handles;
 use super::{Commit, CommitSpec, Git, Identity, Pick, Picked, RefUpdate, Reference, TreeEntry};
 use crate::capability::wire::Pause;
 use crate::capability::{CapabilityError, Result, Secret, Slug};
@@ -132,6 +133,8 @@ struct Opened {
     begun: AtomicU64,
     /// Refs that were pushed from here, where each stood last.
     pushed: Mutex<Targets>,
+    /// Where the mirror is opened.
+    handles: OnceLock<Arc<Handles>>,
     state: tokio::sync::Mutex<OpenedState>,
 }
 
@@ -184,9 +187,14 @@ impl GitBackend {
         T: Send + 'static,
         F: FnOnce(&git2::Repository) -> Result<T> + Send + 'static,
     {
-        let path = self.mirror(repository);
-        let repository = repository.clone();
-        blocking(move || work(&mirror::open(&path, &repository)?)).await
+        let (handles, repository) = (self.handles(repository), repository.clone());
+        blocking(move || work(&*mirror::open(&handles, &repository)?)).await
+    }
+
+    /// Handles of the mirror of a repository.
+    fn handles(&self, repository: &Slug) -> Arc<Handles> {
+        let opened = self.opened(repository);
+        Arc::clone(opened.handles.get_or_init(|| Handles::new(self.mirror(repository))))
     }
 }
 
@@ -222,8 +230,8 @@ impl Git for GitBackend {
             return Ok(());
         }
         let number = opened.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        let (mirror, pushed) = (self.mirror(repository), opened.pushed().clone());
-        state.default_branch = mirror::refresh(&self.shared, &mirror, repository, pushed).await?;
+        let (handles, pushed) = (self.handles(repository), opened.pushed().clone());
+        state.default_branch = mirror::refresh(&self.shared, &handles, repository, pushed).await?;
         state.done = number;
         Ok(())
     }
@@ -368,8 +376,9 @@ impl Git for GitBackend {
     }
 
     async fn share(&self, from: &Slug, to: &Slug, commit: &str) -> Result<()> {
-        let (target, path, commit) = (to.clone(), self.mirror(to), commit.to_owned());
-        self.on_mirror(from, move |from| merge::share(from, &mirror::open(&path, &target)?, &commit)).await
+        let (target, handles, commit) = (to.clone(), self.handles(to), commit.to_owned());
+        self.on_mirror(from, move |from| merge::share(from, &*mirror::open(&handles, &target)?, &commit))
+            .await
     }
 
     async fn push(&self, repository: &Slug, updates: &[RefUpdate]) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Runs the `git` program: closed environment, argument lists, time limits, captured and scrubbed output.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use super::{Credential, GitConfig};
-use crate::capability::process::{Running, capture};
+use crate::capability::process::{Running, capture, found};
 use crate::capability::{CapabilityError, Outcome, Result};
 
 /// The oldest version whose behaviour the parsers here were checked against.
@@ -233,15 +233,6 @@ impl Program {
     fn scrub(&self, text: &str) -> String {
         self.login.as_ref().map_or_else(|| text.to_owned(), |login| login.scrub(text))
     }
-}
-
-/// Where the program is: looked for once. A program to be looked for at each start makes the system copy this process first.
-fn found(program: &Path, search_path: &OsStr) -> PathBuf {
-    if program.components().count() > 1 {
-        return program.to_owned();
-    }
-    let places = std::env::split_paths(search_path).map(|folder| folder.join(program));
-    places.into_iter().find(|place| place.is_file()).unwrap_or_else(|| program.to_owned())
 }
 
 /// Major and minor of `git version 2.39.5 (Apple Git-154)`.
