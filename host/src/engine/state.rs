@@ -19,7 +19,9 @@ pub(crate) struct StepState {
     pub(crate) gate: Option<Gate>,
     /// Handles of the guest.
     pub(crate) table: ResourceTable,
-    wasi: WasiCtx,
+    ambience: Ambience,
+    /// Made when the guest first asks for it: most calls never do.
+    wasi: Option<WasiCtx>,
     meter: Meter,
     output: Output,
     stopwatch: Stopwatch,
@@ -30,15 +32,8 @@ impl StepState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
         let output = Output::new(limits.output);
-        let wasi = wasi::context(ambience, &output);
-        Self {
-            gate,
-            table,
-            wasi,
-            meter: Meter::new(limits),
-            output,
-            stopwatch: Stopwatch { since: None, spent },
-        }
+        let (meter, stopwatch) = (Meter::new(limits), Stopwatch { since: None, spent });
+        Self { gate, table, ambience, wasi: None, meter, output, stopwatch }
     }
 
     pub(super) fn limiter(&mut self) -> &mut Meter {
@@ -67,7 +62,9 @@ impl StepState {
 
 impl WasiView for StepState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let Self { ambience, output, .. } = self;
+        let ctx = self.wasi.get_or_insert_with(|| wasi::context(*ambience, output));
+        WasiCtxView { ctx, table: &mut self.table }
     }
 }
 
