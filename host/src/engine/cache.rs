@@ -156,15 +156,16 @@ impl Slot {
 
     fn read(&self, engine: &wasmtime::Engine) -> Option<Compiled> {
         let seal = self.sealed()?;
-        let component = if seal.look.is_some() && seal.look == Look::of(&self.code()) {
-            self.map(engine, &seal)?
-        } else {
-            self.verify(engine, &seal)?
+        let unchanged = seal.look.is_some() && seal.look == Look::of(&self.code());
+        let mapped = if unchanged { self.map(engine, &seal) } else { None };
+        let component = match mapped {
+            Some(component) => component,
+            None => self.verify(engine, &seal)?,
         };
         Some(Compiled { component, digest: seal.component, manifest: seal.manifest.into_bytes() })
     }
 
-    /// Maps a file that has not been written since it was verified.
+    /// Maps a file that has not been written since it was verified. Not where files may not be run.
     fn map(&self, engine: &wasmtime::Engine, seal: &Seal) -> Option<Component> {
         // SAFETY: the seal shows that this very host wrote the content as `Component::serialize` gave it, for this
         // component and this build of the engine, and the look that the file has not been written since. From here on it is
