@@ -1,6 +1,6 @@
-//! What the host costs: loading, instantiating, calls through the gate, decisions, the notes of a large release, and a train.
+//! What the host costs: calls through the gate, decisions, the notes of a large release, large files, and an audit.
 //!
-//! `cargo bench -p castoff-tests`
+//! `cargo bench -p castoff-tests --bench host`
 
 #![allow(clippy::print_stdout)]
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
@@ -9,13 +9,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use castoff::author::Language;
 use castoff::capability::Slug;
 use castoff::capability::files::{Scratch, ScratchLimits};
 use castoff::capability::git::Identity;
 use castoff::clock::Clock as _;
 use castoff::embedded;
-use castoff::engine::{Engine, EngineConfig, Limits, Plugin};
+use castoff::engine::Limits;
 use castoff::forge::World;
 use castoff::forge::world::Document;
 use castoff::gate::{CallLimits, Gate, GateParts};
@@ -26,68 +25,11 @@ use castoff::run::Ledger;
 use castoff_kubernetes_patch::core::images::{Order, promote};
 use castoff_tests::history;
 use castoff_tests::theatre::{EXERCISER, Theatre, engine};
-use castoff_tests::train::{Driven, TrainExample, sidecars};
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group, criterion_main};
 use sha2::{Digest as _, Sha256};
 
 fn runtime() -> tokio::runtime::Runtime {
     castoff::run::runtime().expect("a runtime")
-}
-
-/// Loading, of a new engine and of one that knows the bytes; a call in a fresh instance; and what an instance holds.
-fn load(c: &mut Criterion) {
-    let runtime = runtime();
-    let uncached = || Engine::new(EngineConfig::default()).expect("the engine runs");
-    let rust = embedded::plugin("csi-sidecar").expect("it is embedded");
-    c.bench_function("load: compile csi-sidecar", |b| {
-        b.iter_batched(uncached, |cold| cold.load(rust).expect("it loads"), BatchSize::PerIteration);
-    });
-    let mut guests = vec![("exerciser", EXERCISER.to_vec()), ("csi-sidecar", rust.to_vec())];
-    for language in [Language::Rust, Language::JavaScript, Language::Python] {
-        match castoff_tests::script::component(language) {
-            Ok(component) => guests.push((language.word(), component)),
-            Err(why) => println!("{} is left out: {why}", language.word()),
-        }
-    }
-    for (name, component) in guests {
-        let warm = engine(Limits::default());
-        let guest = warm.load(&component).expect("it loads");
-        c.bench_function(format!("load: {name} from the cache, by a new engine").as_str(), |b| {
-            let load = |new: Engine| new.load(&component).expect("it loads");
-            b.iter_batched(|| engine(Limits::default()), load, BatchSize::PerIteration);
-        });
-        c.bench_function(format!("load: {name} once more, by the same engine").as_str(), |b| {
-            b.iter(|| warm.load(&component).expect("it loads"));
-        });
-        c.bench_function(format!("instantiate and call: {name}, describe").as_str(), |b| {
-            b.iter(|| runtime.block_on(guest.describe()).expect("it answers"));
-        });
-        if let Some(bytes) = idle(&runtime, &guest) {
-            println!(
-                "memory: {name} of {} KiB, {} KiB an idle instance",
-                component.len() / 1024,
-                bytes / 1024
-            );
-        }
-    }
-}
-
-/// Bytes of memory that an instance keeps from the system after its first call.
-fn idle(runtime: &tokio::runtime::Runtime, guest: &Plugin) -> Option<usize> {
-    const COUNT: usize = 64;
-    let before = resident()?;
-    let held: Vec<_> =
-        (0..COUNT).map(|_| runtime.block_on(guest.idle()).expect("there is room for it")).collect();
-    let after = resident()?;
-    drop(held);
-    Some(after.saturating_sub(before) / COUNT)
-}
-
-/// Bytes of this process that are in memory, where the system tells.
-fn resident() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<usize>().ok().map(|kib| kib * 1024)
 }
 
 const WORLD: &str = r#"
@@ -200,39 +142,6 @@ fn notes(c: &mut Criterion) {
             assert_ne!(stop.verdict, Verdict::Failed);
         });
     });
-    group.finish();
-}
-
-/// One sidecar and eight side by side, each with thirty pull requests since its last release, from an empty folder to the
-/// end; and what the notes of all cost.
-fn trains(c: &mut Criterion) {
-    const PULLS: usize = 30;
-    let runtime = runtime();
-    let mut group = c.benchmark_group("train");
-    group.sample_size(10).measurement_time(Duration::from_secs(30));
-    for count in [1, 8] {
-        let (_folder, file) = sidecars(count, PULLS).expect("a world");
-        let train = runtime.block_on(TrainExample::load(&file)).expect("the train is whole");
-        let rehearse = || async {
-            let mut run = train.begin().await.expect("a train begins");
-            run.stage().forge().record();
-            let Ok(Driven::Through(standing)) = run.play(count, None).await else { panic!("it stopped") };
-            assert_eq!(standing.verdict(), Verdict::Finished);
-            run
-        };
-        // Folders stay until all is measured: taking them away is no part of a release, and slows what is made next.
-        let mut kept = vec![runtime.block_on(rehearse())];
-        let queries = kept[0].asked();
-        let sizes = queries.iter().map(|query| query.matches("pullRequest(number").count());
-        let notes = sizes.filter(|size| *size > count).count();
-        println!(
-            "{count} sidecars, {} pull requests: {notes} GraphQL requests for their notes",
-            count * PULLS
-        );
-        group.bench_function(format!("{count} sidecars, rehearsed"), |b| {
-            b.iter(|| kept.push(runtime.block_on(rehearse())));
-        });
-    }
     group.finish();
 }
 
@@ -382,5 +291,5 @@ fn audit(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, load, gate, decision, notes, trains, metadata, promotion, audit);
+criterion_group!(benches, gate, decision, notes, metadata, promotion, audit);
 criterion_main!(benches);

@@ -10,7 +10,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Linker, Lower,
+};
 use wasmtime::{Config, Store};
 
 pub(crate) mod bindings;
@@ -22,6 +24,7 @@ mod state;
 mod ticker;
 mod wasi;
 
+use bindings::exports::castoff::process::processes;
 pub use describe::{Context, Description, Graph, Input, InputKind, Outcome, Process, Profile, Wait};
 pub use limits::Limits;
 use state::Spent;
@@ -141,7 +144,27 @@ struct Loaded {
     manifest: Arc<Manifest>,
     digest: String,
     functions: Arc<[&'static Function]>,
-    pre: bindings::PluginPre<StepState>,
+    pre: InstancePre<StepState>,
+    exports: Exports,
+}
+
+/// Where a component has the functions of a plugin.
+#[derive(Clone, Copy)]
+struct Exports {
+    describe: ComponentExportIndex,
+    steps: ComponentExportIndex,
+    run: ComponentExportIndex,
+}
+
+impl Exports {
+    /// The interface that a plugin exports; a component of another 0.1 has it under its own number.
+    const INTERFACE: &str = "castoff:process/processes@0.1.0";
+
+    fn of(component: &Component) -> Option<Self> {
+        let interface = component.get_export_index(None, Self::INTERFACE)?;
+        let find = |name: &str| component.get_export_index(Some(&interface), name);
+        Some(Self { describe: find("describe")?, steps: find("steps")?, run: find("run")? })
+    }
 }
 
 /// How many loaded components an engine keeps: a train of one plugin needs one, a host of all official plugins four.
@@ -220,9 +243,9 @@ impl Engine {
             hint: format!(" in this form: {error:#}"),
         })?;
         let functions = self.functions(&component).into();
-        let pre = bindings::PluginPre::new(pre)
-            .map_err(|error| LoadError::NotAPlugin { found: format!(" in this form: {error:#}") })?;
-        let loaded = Loaded { id, manifest: Arc::new(manifest), digest, functions, pre };
+        let exports = Exports::of(&component)
+            .ok_or_else(|| LoadError::NotAPlugin { found: " with all its functions".into() })?;
+        let loaded = Loaded { id, manifest: Arc::new(manifest), digest, functions, pre, exports };
         let plugin = self.plugin(&loaded);
         let mut kept = self.loaded();
         if kept.len() >= KEPT {
@@ -259,8 +282,8 @@ impl Engine {
     }
 
     fn plugin(&self, loaded: &Loaded) -> Plugin {
-        let Loaded { manifest, digest, functions, pre, .. } = loaded.clone();
-        Plugin { engine: self.clone(), manifest, digest, functions, pre }
+        let Loaded { manifest, digest, functions, pre, exports, .. } = loaded.clone();
+        Plugin { engine: self.clone(), manifest, digest, functions, pre, exports }
     }
 
     /// The functions of the world that a component imports.
@@ -316,7 +339,8 @@ pub struct Plugin {
     manifest: Arc<Manifest>,
     digest: String,
     functions: Arc<[&'static Function]>,
-    pre: bindings::PluginPre<StepState>,
+    pre: InstancePre<StepState>,
+    exports: Exports,
 }
 
 impl Plugin {
@@ -344,9 +368,8 @@ impl Plugin {
     /// [`StepFault`] when the guest crashes.
     pub async fn describe(&self) -> Result<Description, StepFault> {
         let mut call = self.instance(None, PURE).await?;
-        let guest = call.guest();
-        let described = guest.call_describe(&mut call.store).await;
-        call.finish(described).map(describe::description)
+        let described = call.make(&self.exports.describe, ()).await;
+        call.finish(described).map(|(described,)| describe::description(described))
     }
 
     /// Lays a process out for a profile and inputs (a JSON object).
@@ -355,11 +378,9 @@ impl Plugin {
     /// [`StepFault::Reported`] with what is wrong with the inputs.
     pub async fn steps(&self, process: &str, profile: &str, inputs: &str) -> Result<Graph, StepFault> {
         let mut call = self.instance(None, PURE).await?;
-        let guest = call.guest();
-        let laid_out = guest.call_steps(&mut call.store, process, profile, inputs).await;
-        call.finish(laid_out)?
-            .map(describe::graph)
-            .map_err(|error| StepFault::Reported(describe::reported(error)))
+        let laid_out = call.make(&self.exports.steps, (process, profile, inputs)).await;
+        let (laid_out,): (Result<processes::Graph, _>,) = call.finish(laid_out)?;
+        laid_out.map(describe::graph).map_err(|error| StepFault::Reported(describe::reported(error)))
     }
 
     /// Runs a step through a gate.
@@ -370,8 +391,7 @@ impl Plugin {
         let context = describe::context(context);
         let mut call = self.instance(Some(gate.clone()), ambience).await?;
         let wall = self.engine.config.limits.wall;
-        let guest = call.guest();
-        let ended = tokio::time::timeout(wall, guest.call_run(&mut call.store, &context)).await;
+        let ended = tokio::time::timeout(wall, call.make(&self.exports.run, (&context,))).await;
         let ended = match ended {
             Ok(ended) => call.finish(ended),
             Err(_) => Err(StepFault::Guest(format!("the step ran longer than {} s", wall.as_secs()))),
@@ -379,7 +399,8 @@ impl Plugin {
         if let Some(why) = gate.fatal() {
             return Err(StepFault::Host(why));
         }
-        ended?.map(describe::outcome).map_err(|error| StepFault::Reported(describe::reported(error)))
+        let (ended,): (Result<processes::Outcome, _>,) = ended?;
+        ended.map(describe::outcome).map_err(|error| StepFault::Reported(describe::reported(error)))
     }
 
     /// An instance that has answered once and is kept, to see what one costs.
@@ -388,9 +409,8 @@ impl Plugin {
     /// [`StepFault`] when the guest crashes.
     pub async fn idle(&self) -> Result<Idle, StepFault> {
         let mut call = self.instance(None, PURE).await?;
-        let guest = call.guest();
-        let described = guest.call_describe(&mut call.store).await;
-        call.finish(described)?;
+        let described = call.make(&self.exports.describe, ()).await;
+        call.finish::<(processes::Description,)>(described)?;
         Ok(Idle { _call: call })
     }
 
@@ -406,12 +426,12 @@ impl Plugin {
         store.set_hostcall_fuel(limits.copies);
         store.set_fuel(limits.fuel).map_err(|error| StepFault::Host(error.to_string()))?;
         store.epoch_deadline_async_yield_and_update(1);
-        let plugin = self
+        let instance = self
             .pre
             .instantiate_async(&mut store)
             .await
             .map_err(|error| StepFault::Guest(limits::explain(&error)))?;
-        Ok(Call { store, plugin })
+        Ok(Call { store, instance })
     }
 }
 
@@ -426,12 +446,19 @@ pub struct Idle {
 /// One instance in its own store, for one call.
 struct Call {
     store: Store<StepState>,
-    plugin: bindings::Plugin,
+    instance: Instance,
 }
 
 impl Call {
-    fn guest(&self) -> bindings::exports::castoff::process::processes::Guest {
-        self.plugin.castoff_process_processes().clone()
+    /// Calls a function of the plugin. Its type is checked here, of this one alone: that of all three is a good part of what an
+    /// instance costs.
+    async fn make<P, R>(&mut self, function: &ComponentExportIndex, parameters: P) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let function = self.instance.get_typed_func::<P, R>(&mut self.store, function)?;
+        function.call_async(&mut self.store, parameters).await
     }
 
     fn finish<T>(&self, result: wasmtime::Result<T>) -> Result<T, StepFault> {

@@ -1,12 +1,13 @@
 //! Listings of refs, answered without a program: in git's protocol version 2 (gitprotocol-v2(5)) for those who read, in
 //! version 0 (gitprotocol-pack(5)) for those who push, which has no other.
 //!
-//! Clients list refs all the time, and starting git for each of them is most of what a rehearsal costs. Only a client that
-//! speaks version 2 is answered here; everything else, objects above all, is git's own `http-backend`'s.
+//! Clients list refs all the time, and starting git for each of them is most of what a rehearsal costs. Those who read in
+//! another version than 2 are git's own `http-backend`'s.
 
 use git2::ObjectType;
 
 use super::git;
+use super::packet::{FLUSH, packet, packets};
 use super::reply::{Call, Reply};
 use super::state::Repo;
 
@@ -26,28 +27,34 @@ const RECEIVING: &str = "report-status report-status-v2 delete-refs side-band-64
 /// Refs that nobody may push to, and that pushes are not told of.
 const HIDDEN: &str = "refs/pull/";
 
-const FLUSH: &[u8] = b"0000";
-
 /// Answers a request about refs; none when it is another request.
 pub(crate) fn answer(repo: &Repo, call: &Call, rest: &str) -> Option<Reply> {
-    if !call.header("git-protocol").split(':').any(|word| word == "version=2") {
-        return None;
-    }
+    let reads = reads(call);
     let (kind, body) = match rest {
-        "info/refs" if call.query == "service=git-upload-pack" => {
+        "info/refs" if reads && call.query == "service=git-upload-pack" => {
             let lines = CAPABILITIES.iter().flat_map(|line| packet(line)).chain(FLUSH.iter().copied());
             ("application/x-git-upload-pack-advertisement", lines.collect())
         }
-        "info/refs" if call.query == "service=git-receive-pack" => {
+        // Version 1 says its number first; git asks for 0 whatever it is set to.
+        "info/refs" if !speaks(call, "version=1") && call.query == "service=git-receive-pack" => {
             ("application/x-git-receive-pack-advertisement", receiving(repo).ok()?)
         }
-        "git-upload-pack" if call.header("content-encoding").is_empty() => {
+        "git-upload-pack" if reads && call.header("content-encoding").is_empty() => {
             let wanted = Wanted::read(&call.body)?;
             ("application/x-git-upload-pack-result", list(repo, &wanted).ok()?)
         }
         _ => return None,
     };
     Some(Reply::bytes(200, kind, body).with("cache-control", "no-cache, max-age=0, must-revalidate"))
+}
+
+/// Whether the client speaks version 2, which is for reading.
+pub(crate) fn reads(call: &Call) -> bool {
+    speaks(call, "version=2")
+}
+
+fn speaks(call: &Call, version: &str) -> bool {
+    call.header("git-protocol").split(':').any(|word| word == version)
 }
 
 /// Arguments of the command `ls-refs`.
@@ -62,7 +69,7 @@ struct Wanted {
 impl Wanted {
     /// None for other commands and for what is not understood.
     fn read(body: &[u8]) -> Option<Self> {
-        let mut lines = packets(body)?.into_iter();
+        let mut lines = packets(body)?.0.into_iter();
         if lines.next()? != "command=ls-refs" {
             return None;
         }
@@ -81,29 +88,6 @@ impl Wanted {
     fn wants(&self, name: &str) -> bool {
         self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()))
     }
-}
-
-/// Texts of the pkt-lines of a request up to its flush, without line ends; none when they are malformed.
-fn packets(mut body: &[u8]) -> Option<Vec<&str>> {
-    let mut found = Vec::new();
-    loop {
-        let (length, rest) = body.split_at_checked(4)?;
-        let length = usize::from_str_radix(std::str::from_utf8(length).ok()?, 16).ok()?;
-        match length {
-            0 => return Some(found),
-            // The delimiter before the arguments.
-            1 => body = rest,
-            _ => {
-                let (text, rest) = rest.split_at_checked(length.checked_sub(4)?)?;
-                found.push(std::str::from_utf8(text).ok()?.trim_end_matches('\n'));
-                body = rest;
-            }
-        }
-    }
-}
-
-fn packet(text: &str) -> Vec<u8> {
-    format!("{:04x}{text}", text.len() + 4).into_bytes()
 }
 
 /// Every ref that can be pushed to, what can be done behind the first.

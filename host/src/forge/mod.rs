@@ -15,10 +15,12 @@ mod git;
 mod graphql;
 mod guard;
 mod listing;
+mod packet;
 mod people;
 mod portrait;
 mod prow;
 mod rate;
+mod receive;
 mod registry;
 mod reply;
 mod rest;
@@ -31,6 +33,7 @@ mod smart_http;
 mod snapshot;
 mod state;
 mod tool;
+mod upload;
 pub mod world;
 
 #[cfg(test)]

@@ -108,7 +108,8 @@ pub(crate) fn repository(state: &mut State, seed: &Repository) -> Result<(), For
     }
     let objects = git.odb()?;
     let heap = objects.add_new_mempack_backend(HEAP)?;
-    let mut sower = Sower { git: &git, repo, now: state.now(), state, pulls: BTreeMap::new() };
+    let mut sower =
+        Sower { git: &git, repo, now: state.now(), state, heads: BTreeMap::new(), pulls: BTreeMap::new() };
     sower.commits(seed)?;
     sower.refs(seed)?;
     sower.issues(seed)?;
@@ -128,6 +129,9 @@ struct Sower<'s> {
     git: &'s Git,
     repo: Repo,
     now: DateTime<Utc>,
+    /// Where history has brought branches. Written when it is at its end, or when somebody looks: replacing a ref's file takes
+    /// longer than a commit.
+    heads: BTreeMap<String, Oid>,
     /// Refs of pull requests. They are written last and at once: one folder for each costs more than all the rest.
     pulls: BTreeMap<String, Oid>,
 }
@@ -197,7 +201,12 @@ impl Sower<'_> {
         for step in &seed.history {
             self.step(step)?;
         }
-        Ok(())
+        self.settle()
+    }
+
+    /// Writes the branches that history has moved.
+    fn settle(&mut self) -> Result<(), ForgeError> {
+        std::mem::take(&mut self.heads).iter().try_for_each(|(name, id)| self.set(name, *id))
     }
 
     fn commit(&self, seed: &SeedCommit) -> Result<Oid, ForgeError> {
@@ -220,14 +229,14 @@ impl Sower<'_> {
     fn step(&mut self, step: &Step) -> Result<(), ForgeError> {
         let branch = step.branch.clone().unwrap_or_else(|| self.repo.default_branch.clone());
         let full = format!("refs/heads/{branch}");
-        let mut head = match git::branch(self.git, &branch) {
+        let known = self.heads.get(&full).copied().or_else(|| git::branch(self.git, &branch));
+        let mut head = match known {
             Some(head) => Some(head),
             None if branch == self.repo.default_branch && step.from.is_none() => None,
             None => {
+                self.settle()?;
                 let from = step.from.clone().unwrap_or_else(|| self.repo.default_branch.clone());
-                let start = self.at(&from)?;
-                self.set(&full, start)?;
-                Some(start)
+                Some(self.at(&from)?)
             }
         };
         if let Some(pull) = &step.pull {
@@ -245,7 +254,7 @@ impl Sower<'_> {
             head = Some(self.commit(&commit)?);
         }
         let head = head.ok_or_else(|| self.wrong("a history step makes nothing"))?;
-        self.set(&full, head)?;
+        self.heads.insert(full, head);
         self.remember(step.id.as_ref(), head);
         if let Some(tag) = &step.tag {
             self.tag(tag, head, step.tag_message.as_deref(), step.author.as_ref(), step.date)?;

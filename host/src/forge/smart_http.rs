@@ -1,25 +1,39 @@
-//! Git's smart HTTP protocol through git's own `http-backend`, with GitHub's answers to who may push.
+//! Git's smart HTTP protocol, with GitHub's answers to who may push. What clients ask all day is answered by
+//! [`listing`], [`upload`] and [`receive`], the rest by git's own `http-backend`.
 
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use super::git;
 use super::guard;
 use super::listing;
+use super::receive;
 use super::reply::{Call, Outcome, Reply};
 use super::rest;
 use super::seed;
 use super::state::State;
+use super::upload;
 use super::world::Permission;
+use crate::capability::git::handles::Handles;
 
 /// A git request that passed the checks and is ready to run.
 #[derive(Debug)]
 pub(crate) struct Prepared {
+    /// Without a program, where that is possible.
+    native: Option<(Native, Arc<Handles>)>,
     command: Command,
     root: PathBuf,
     /// Key of the repository a push changes.
     pub(crate) pushes: Option<String>,
+}
+
+/// Requests that may be answered without a program.
+#[derive(Debug, Clone, Copy)]
+enum Native {
+    Upload,
+    Receive,
 }
 
 /// Owner, name and the protocol's part of a git request's path.
@@ -70,6 +84,13 @@ pub(crate) fn prepare(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let refused = guard::hook_rules(state, repo, call.user.as_deref());
+    let native = match rest.as_str() {
+        "git-upload-pack" if listing::reads(call) => Some(Native::Upload),
+        "git-receive-pack" if refused.is_empty() => Some(Native::Receive),
+        _ => None,
+    };
+    let native = native.filter(|_| call.header("content-encoding").is_empty());
+    let native = native.map(|native| (native, Arc::clone(&repo.handles)));
     // A hook is a shell for each ref: it runs where it has something to say.
     if !refused.is_empty() {
         command
@@ -79,11 +100,23 @@ pub(crate) fn prepare(
             .env("GIT_CONFIG_VALUE_0", state.hooks());
     }
     let pushes = (rest == "git-receive-pack").then(|| seed::key(owner, name)).flatten();
-    Ok(Prepared { command, root: state.dir.clone(), pushes })
+    Ok(Prepared { native, command, root: state.dir.clone(), pushes })
+}
+
+/// Answers the request with this body.
+pub(crate) fn run(prepared: Prepared, body: &[u8]) -> Outcome {
+    let native = prepared.native.as_ref().and_then(|(native, handles)| {
+        let repository = handles.open().ok()?;
+        match native {
+            Native::Upload => upload::answer(&repository, body),
+            Native::Receive => receive::answer(&repository, body),
+        }
+    });
+    native.map_or_else(|| backend(prepared, body), Ok)
 }
 
 /// Runs the child with the request's body and turns its CGI answer into a reply.
-pub(crate) fn run(mut prepared: Prepared, body: &[u8]) -> Outcome {
+fn backend(mut prepared: Prepared, body: &[u8]) -> Outcome {
     let broken = |error: std::io::Error| Reply::text(500, &format!("git http-backend: {error}\n"));
     let mut input = tempfile::tempfile_in(&prepared.root).map_err(broken)?;
     input.write_all(body).map_err(broken)?;

@@ -3,6 +3,7 @@
 mod conversation;
 mod fault;
 mod git;
+mod pack;
 mod pull;
 mod query;
 mod release;

@@ -10,11 +10,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::chain::{self, Row};
+use super::creation::{SCHEMA, set_up};
 use super::event::{Event, FORMAT};
 use super::export::Export;
-use super::store::{
-    Journal, JournalError, Result, SCHEMA, damaged, database, read_rows, set_up, take_lease, write_row,
-};
+use super::store::{Journal, JournalError, Result, damaged, database, read_rows, take_lease, write_row};
 
 /// Keeps copies of journals elsewhere.
 pub trait Mirror: Send + Sync {

@@ -41,6 +41,7 @@
 pub mod approval;
 pub mod chain;
 pub mod copy;
+mod creation;
 pub mod event;
 pub mod export;
 pub mod state;

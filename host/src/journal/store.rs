@@ -14,33 +14,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::chain::{self, GENESIS, Hash, Row};
+use super::chain::{self, Hash, Row};
 use super::copy::Mirror;
+use super::creation::{self, check_application};
 use super::event::{Event, FORMAT, Header, Level, Record};
 use super::state::{IllegalEvent, RunState};
 
-/// `casj`: marks the file as a journal of ours.
-const APPLICATION: i64 = 0x6361_736a;
-
 /// Events larger than this are refused: documents belong into artefacts.
 const MAX_BODY: usize = 16 << 20;
-
-pub(super) const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS event (
-        seq INTEGER PRIMARY KEY CHECK (seq > 0),
-        body TEXT NOT NULL,
-        hash BLOB NOT NULL CHECK (length(hash) = 32),
-        kind TEXT GENERATED ALWAYS AS (json_extract(body, '$.event.kind')) VIRTUAL,
-        step TEXT GENERATED ALWAYS AS (json_extract(body, '$.event.step')) VIRTUAL,
-        time TEXT GENERATED ALWAYS AS (json_extract(body, '$.time')) VIRTUAL
-    ) STRICT;
-    CREATE TABLE IF NOT EXISTS head (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        format INTEGER NOT NULL,
-        seq INTEGER NOT NULL,
-        hash BLOB NOT NULL CHECK (length(hash) = 32)
-    ) STRICT;
-";
 
 /// Why a journal could not be read or written.
 #[derive(Debug, Error)]
@@ -217,12 +198,7 @@ impl Journal {
         };
         let state = RunState::begin(&record)?;
         let lease = take_lease(path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(|e| database(path, &e))?;
-        set_up(path, &connection)?;
-        let head = begin(path, &mut connection, &record)?;
+        let (connection, head) = creation::begin(path, &record)?;
         let lease = Some(lease);
         let inner = Inner { connection, lease, state, head, floor: time, behind: false, left: None };
         Ok(Self { path: path.to_owned(), format: FORMAT, inner: Mutex::new(inner), hook: None, mirror: None })
@@ -237,11 +213,7 @@ impl Journal {
         let path = path.as_ref();
         present(path)?;
         let lease = take_lease(path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(|e| database(path, &e))?;
-        check_application(path, &connection)?;
-        set_up_connection(&connection).map_err(|e| database(path, &e))?;
-        Self::opened(path, connection, Some(lease))
+        Self::opened(path, creation::writable(path)?, Some(lease))
     }
 
     /// Opens a journal for reading: also while another process writes it, and also when a newer version wrote it.
@@ -367,6 +339,10 @@ impl Journal {
         inner.state.apply(&record)?;
         inner.floor = time;
         inner.head = chain::link(&inner.head, row.seq, row.body.as_bytes());
+        if inner.state.is_finished() {
+            // Closing the file would do this for one run after the other; whether it succeeds changes nothing.
+            let _ = inner.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
         drop(inner);
         let kept = self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.keep(&record.event));
         if let Some(hook) = &self.hook {
@@ -535,58 +511,7 @@ fn read_only(path: &Path) -> Result<Connection> {
     }
 }
 
-/// Marks an empty file as a journal; a file that holds something else is left alone.
-pub(super) fn set_up(path: &Path, connection: &Connection) -> Result<()> {
-    let present: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(|e| database(path, &e))?;
-    if present == 0 {
-        connection.pragma_update(None, "application_id", APPLICATION).map_err(|e| database(path, &e))?;
-    }
-    check_application(path, connection)?;
-    set_up_connection(connection).map_err(|e| database(path, &e))
-}
-
-fn set_up_connection(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "trusted_schema", false)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))
-}
-
-fn check_application(path: &Path, connection: &Connection) -> Result<()> {
-    let application: i64 = connection
-        .query_row("PRAGMA application_id", [], |row| row.get(0))
-        .map_err(|e| database(path, &e))?;
-    if application == APPLICATION { Ok(()) } else { Err(damaged(path, 0, "it is no journal of a run")) }
-}
-
-/// Schema, first row and head in one transaction: a file has a whole first event or none.
-fn begin(path: &Path, connection: &mut Connection, record: &Record) -> Result<Hash> {
-    let row = seal(path, &GENESIS, record)?;
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(|e| database(path, &e))?;
-    transaction.execute_batch(SCHEMA).map_err(|e| database(path, &e))?;
-    let events: i64 = transaction
-        .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
-        .map_err(|e| database(path, &e))?;
-    if events > 0 {
-        return Err(JournalError::Exists { path: path.to_owned() });
-    }
-    let write = |connection: &Connection| -> rusqlite::Result<()> {
-        connection.execute(
-            "INSERT OR REPLACE INTO head (id, format, seq, hash) VALUES (1, ?1, 0, zeroblob(32))",
-            params![FORMAT],
-        )?;
-        write_row(connection, &row)
-    };
-    write(&transaction).map_err(|e| database(path, &e))?;
-    transaction.commit().map_err(|e| database(path, &e))?;
-    Ok(chain::link(&GENESIS, row.seq, row.body.as_bytes()))
-}
-
-fn seal(path: &Path, previous: &Hash, record: &Record) -> Result<Row> {
+pub(super) fn seal(path: &Path, previous: &Hash, record: &Record) -> Result<Row> {
     let body = serde_json::to_string(&BodyOut { time: record.time, event: &record.event })
         .map_err(|e| JournalError::Io { path: path.to_owned(), why: e.to_string() })?;
     if body.len() > MAX_BODY {
@@ -705,7 +630,7 @@ pub(super) fn damaged(path: &Path, at: u64, why: impl Into<String>) -> JournalEr
     JournalError::Corrupt { path: path.to_owned(), at, why: why.into() }
 }
 
-fn system(path: &Path, error: &std::io::Error) -> JournalError {
+pub(super) fn system(path: &Path, error: &std::io::Error) -> JournalError {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
             JournalError::NoSpace { path: path.to_owned() }

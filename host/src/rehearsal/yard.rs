@@ -97,7 +97,7 @@ impl Yard for StageYard<'_> {
     type Error = RehearsalError;
 
     async fn runner(&self, member: &Member) -> Result<Runner, RehearsalError> {
-        let (stored, journal) = self.site.board(&self.train, member, self.stage.clock().now())?;
+        let (stored, journal) = self.site.board(&self.train, member, self.stage.clock().now()).await?;
         let header = journal.with_state(|state| state.header().clone());
         let (plugin, limits) = (self.load)(&stored, &header)?;
         let world = Capabilities {

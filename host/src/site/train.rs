@@ -181,13 +181,26 @@ impl Site {
         })
     }
 
-    /// The run of a member of a train, for writing; it is begun at `now` when it has not begun yet.
+    /// The run of a member of a train, for writing; it is begun at `now` when it has not begun yet. Others go on while this one
+    /// waits for the disk.
     ///
     /// # Errors
     /// [`SiteError::File`], [`SiteError::Journal`], [`SiteError::Policy`].
-    pub fn board(
+    pub async fn board(
         &self,
         train: &Stored,
+        member: &Member,
+        now: DateTime<Utc>,
+    ) -> Result<(Stored, Journal), SiteError> {
+        let (site, folder, member) = (self.clone(), train.folder.clone(), member.clone());
+        let path = member_folder(&folder, &member.name);
+        let boarded = tokio::task::spawn_blocking(move || site.take_in(&folder, &member, now)).await;
+        boarded.unwrap_or_else(|error| Err(SiteError::File { path, why: error.to_string() }))
+    }
+
+    fn take_in(
+        &self,
+        train: &Path,
         member: &Member,
         now: DateTime<Utc>,
     ) -> Result<(Stored, Journal), SiteError> {
@@ -196,7 +209,7 @@ impl Site {
         let header = Header { pinned: now, ..member.header.clone() };
         if !path.is_file() {
             make(&folder)?;
-            copy_all(&member_folder(&train.folder, &member.name), &folder)?;
+            copy_all(&member_folder(train, &member.name), &folder)?;
         }
         // A journal without an event counts as none: whoever made it was killed before anything happened.
         let journal = match Journal::create(&path, header, now) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -102,14 +103,15 @@ impl<Y: Yard> TrainRunner<Y> {
         Ok(stops)
     }
 
-    /// Lets members go on, each once, as many at a time as may.
+    /// Lets members go on, each once, as many at a time as may. Those that begin do so side by side: each waits for the disk.
     async fn depart(
         &self,
         tasks: &mut JoinSet<Arrived>,
         seen: &mut BTreeSet<String>,
     ) -> Result<(), Y::Error> {
+        let mut leaving = Vec::new();
         for member in &self.members {
-            if tasks.len() >= self.width {
+            if tasks.len() + leaving.len() >= self.width {
                 break;
             }
             let state = self.state();
@@ -117,31 +119,48 @@ impl<Y: Yard> TrainRunner<Y> {
                 continue;
             }
             seen.insert(member.name.clone());
-            let runner = self.begun(&state, member).await?;
-            let lane = self.junction.enter(&member.name);
-            let name = member.name.clone();
+            self.announce(&state, member)?;
+            leaving.push(member);
+        }
+        let begun = join_all(leaving.into_iter().map(|member| self.begun(member))).await;
+        let mut fault = None;
+        for begun in begun {
+            let (name, runner) = match begun {
+                Ok(begun) => begun,
+                Err(error) => {
+                    fault.get_or_insert(error);
+                    continue;
+                }
+            };
+            let lane = self.junction.enter(&name);
             tasks.spawn(async move {
                 let ended = runner.advance().await;
                 drop(lane);
                 (name, runner, ended)
             });
         }
-        Ok(())
+        fault.map_or(Ok(()), Err)
     }
 
-    /// The run of a member. That it begins is in the train's journal before it does.
-    async fn begun(&self, state: &RunState, member: &Member) -> Result<Runner, Y::Error> {
-        if let Some(runner) = self.open().get(&member.name) {
-            return Ok(runner.clone());
-        }
+    /// That a member begins is in the train's journal before it does.
+    fn announce(&self, state: &RunState, member: &Member) -> Result<(), RunError> {
         let step = state.step(&member.name);
-        if step.is_none_or(|step| !matches!(step.status, Status::Running)) {
-            let attempt = step.map_or(0, |step| step.attempts).saturating_add(1);
-            self.append(Event::Started { step: member.name.clone(), attempt })?;
+        if step.is_some_and(|step| matches!(step.status, Status::Running)) {
+            return Ok(());
         }
-        let runner = self.yard.runner(member).await?;
+        let attempt = step.map_or(0, |step| step.attempts).saturating_add(1);
+        self.append(Event::Started { step: member.name.clone(), attempt })
+    }
+
+    /// The run of a member that was announced.
+    async fn begun(&self, member: &Member) -> Result<(String, Runner), Y::Error> {
+        let open = self.open().get(&member.name).cloned();
+        let runner = match open {
+            Some(runner) => runner,
+            None => self.yard.runner(member).await?,
+        };
         self.open().insert(member.name.clone(), runner.clone());
-        Ok(runner)
+        Ok((member.name.clone(), runner))
     }
 
     /// Writes down what a member came to, when it came to an end.

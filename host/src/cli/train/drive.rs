@@ -200,7 +200,7 @@ impl Yard for LiveYard<'_> {
     async fn runner(&self, member: &Member) -> Result<Runner, CommandError> {
         let train = self.drive.stored;
         let train = Stored { name: train.name.clone(), folder: train.folder.clone(), policy: None };
-        let (stored, journal) = self.site.board(&train, member, SystemClock.now())?;
+        let (stored, journal) = self.site.board(&train, member, SystemClock.now()).await?;
         let state = journal.state()?;
         let journal = self.drive.app.armed(journal, u64::from(state.last() == 1));
         let plugin = self.drive.plugins.of(stored.policy.as_deref(), state.header())?;
