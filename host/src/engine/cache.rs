@@ -36,7 +36,7 @@ pub(super) struct Compiled {
     pub(super) component: Component,
     /// `sha256:…` over the component's bytes.
     pub(super) digest: String,
-    /// Its manifest section.
+    /// Its manifest, as [`crate::policy::manifest::parse`] reads it.
     pub(super) manifest: Vec<u8>,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn read(engine: &wasmtime::Engine, cache: Option<&Path>, id: &blake3:
     Slot::open(cache?, engine, id)?.read(engine)
 }
 
-/// Compiles a component with this manifest section, and keeps it in the cache.
+/// Compiles a component with this manifest, and keeps it in the cache.
 pub(super) fn compile(
     engine: &wasmtime::Engine,
     cache: Option<&Path>,
@@ -68,7 +68,7 @@ pub(super) fn compile(
 struct Seal {
     /// `sha256:…` over the component it was compiled from.
     component: String,
-    /// Its manifest section, UTF-8.
+    /// Its manifest.
     manifest: String,
     /// BLAKE3 of the code.
     code: String,

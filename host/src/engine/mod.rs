@@ -258,8 +258,11 @@ impl Engine {
     /// Compiles what is a plugin as far as it says of itself.
     fn compile(&self, id: &blake3::Hash, bytes: &[u8]) -> Result<cache::Compiled, LoadError> {
         let fault = outline::fault(bytes);
-        let section = crate::policy::manifest::section(bytes)
-            .and_then(|section| crate::policy::manifest::parse(&section).map(|_| section));
+        let section = crate::policy::manifest::section(bytes).and_then(|section| {
+            let manifest = crate::policy::manifest::parse(&section)?;
+            // Kept as JSON: reading TOML anew would be most of what loading from the cache takes.
+            Ok(serde_json::to_vec(&manifest).unwrap_or(section))
+        });
         let section = match (section, fault) {
             // A manifest is what a component for something else is least likely to lack.
             (Err(ManifestError::Missing) | Ok(_), Some(fault)) => return Err(fault),

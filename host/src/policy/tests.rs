@@ -508,6 +508,15 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
 #[test]
+fn manifests_are_the_same_as_json() {
+    for (name, component) in crate::embedded::PLUGINS {
+        let manifest = manifest::read(component).expect("it has one");
+        let json = serde_json::to_vec(&manifest).expect("it is data");
+        assert_eq!(manifest::parse(&json), Ok(manifest), "{name}");
+    }
+}
+
+#[test]
 fn manifests_are_read_without_running_anything() {
     let ours = custom(manifest::SECTION, MANIFEST.as_bytes());
     let inner = section(1, &[MODULE, &ours].concat());
