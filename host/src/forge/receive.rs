@@ -75,7 +75,8 @@ fn update(line: &str) -> Option<Update<'_>> {
     (ordinary && !new.is_zero() && Reference::is_valid_name(name)).then_some(Update { name, old, new })
 }
 
-/// Stores the objects and sets the refs, all of them or none; none when git has to say why not.
+/// Stores the objects and sets the refs, all of them or none; none when git has to say why not. A push has the forge to itself:
+/// no ref moves meanwhile.
 fn take(repository: &Repository, updates: &[Update<'_>], pack: &[u8]) -> Result<Option<()>, git2::Error> {
     if !fit(&git::refs(repository)?, updates) || !store(repository, pack)? {
         return Ok(None);
@@ -90,10 +91,6 @@ fn take(repository: &Repository, updates: &[Update<'_>], pack: &[u8]) -> Result<
     let mut transaction = repository.transaction()?;
     for update in updates {
         transaction.lock_ref(update.name)?;
-    }
-    let now = git::refs(repository)?;
-    if !fit(&now, updates) {
-        return Ok(None);
     }
     for update in updates {
         transaction.set_target(update.name, update.new, None, "push")?;

@@ -119,9 +119,13 @@ fn pack(repository: &Repository, asked: &Asked, common: &[Oid]) -> Result<Option
         }
         Ok::<_, git2::Error>(walk)
     };
+    let sent = walk()?.collect::<Result<BTreeSet<Oid>, _>>()?;
+    // Before all their files are looked for: a commit has at least a tree.
+    if sent.len() > LARGE / 2 {
+        return Ok(None);
+    }
     builder.insert_walk(&mut walk()?)?;
     if asked.tags {
-        let sent = walk()?.collect::<Result<BTreeSet<Oid>, _>>()?;
         for tag in tags(repository, &sent)? {
             builder.insert_object(tag, None)?;
         }

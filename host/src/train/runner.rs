@@ -19,7 +19,7 @@ pub trait Yard: Send + Sync {
     /// Why a member's run cannot be had.
     type Error: From<RunError> + Send;
 
-    /// The run of a member, ready to be driven; one that has not begun begins.
+    /// The run of a member, ready to be driven; one that has not begun begins. Asked for several members at once.
     async fn runner(&self, member: &Member) -> Result<Runner, Self::Error>;
 }
 
