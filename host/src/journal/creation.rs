@@ -63,8 +63,12 @@ fn lay_down(path: &Path, record: &Record) -> Result<Hash> {
     clear(&draft).and_then(|()| clear(path)).map_err(|e| system(path, &e))?;
     let flags = OPEN | OpenFlags::SQLITE_OPEN_CREATE;
     let mut connection = Connection::open_with_flags(&draft, flags).map_err(|e| database(path, &e))?;
-    set_up(path, &connection)?;
-    connection.pragma_update(None, "synchronous", "OFF").map_err(|e| database(path, &e))?;
+    let quick = |connection: &Connection| -> rusqlite::Result<()> {
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
+    };
+    quick(&connection).map_err(|e| database(path, &e))?;
+    mark(path, &connection)?;
     let head = first(path, &mut connection, record)?;
     connection.close().map_err(|(_, e)| database(path, &e))?;
     let keep = || {
@@ -90,16 +94,21 @@ fn absent(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Marks an empty file as a journal; a file that holds something else is left alone.
+/// Makes an empty file a journal; a file that holds something else is left alone.
 pub(super) fn set_up(path: &Path, connection: &Connection) -> Result<()> {
+    mark(path, connection)?;
+    set_up_connection(connection).map_err(|e| database(path, &e))
+}
+
+/// Marks an empty file as a journal.
+fn mark(path: &Path, connection: &Connection) -> Result<()> {
     let present: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(|e| database(path, &e))?;
     if present == 0 {
         connection.pragma_update(None, "application_id", APPLICATION).map_err(|e| database(path, &e))?;
     }
-    check_application(path, connection)?;
-    set_up_connection(connection).map_err(|e| database(path, &e))
+    check_application(path, connection)
 }
 
 fn set_up_connection(connection: &Connection) -> rusqlite::Result<()> {
