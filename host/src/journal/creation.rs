@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
@@ -111,11 +112,22 @@ fn mark(path: &Path, connection: &Connection) -> Result<()> {
     check_application(path, connection)
 }
 
+/// How long another program that has the file open is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Takes what is beside the file into it, so that the file alone holds everything. A reader who is in the way is not waited for.
+pub(super) fn fold_in(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let folded = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    connection.busy_timeout(PATIENCE)?;
+    folded
+}
+
 fn set_up_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))
+    connection.busy_timeout(PATIENCE)
 }
 
 pub(super) fn check_application(path: &Path, connection: &Connection) -> Result<()> {

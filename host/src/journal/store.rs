@@ -341,7 +341,7 @@ impl Journal {
         inner.head = chain::link(&inner.head, row.seq, row.body.as_bytes());
         if inner.state.is_finished() {
             // Closing the file would do this for one run after the other; whether it succeeds changes nothing.
-            let _ = inner.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            let _ = creation::fold_in(&inner.connection);
         }
         drop(inner);
         let kept = self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.keep(&record.event));
