@@ -21,6 +21,7 @@ mod portrait;
 mod prow;
 mod rate;
 mod receive;
+mod register;
 mod registry;
 mod reply;
 mod rest;
@@ -312,9 +313,8 @@ fn build(world: World, dir: &Path, url: String, clock: Arc<dyn Clock>) -> Result
     };
     git::write_hooks(&state.hooks())?;
     seed::accounts(&mut state);
-    for repository in state.world.repositories.clone() {
-        seed::repository(&mut state, &repository)?;
-    }
+    let repositories = state.world.repositories.clone();
+    seed::repositories(&mut state, &repositories)?;
     for image in state.world.images.clone() {
         for tag in &image.tags {
             state.registry.push(&image.name, tag, &image.platforms);

@@ -1,12 +1,15 @@
 //! Turns a world's repositories into bare repositories and forge state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use chrono::{DateTime, FixedOffset, Utc};
 use git2::{Oid, Repository as Git, Signature, Time};
+use rayon::prelude::*;
 
 use super::ForgeError;
 use super::git;
+use super::register::{Register, Taken};
 use super::rest::issue;
 use super::state::{
     Account, Asset, CheckRun, Guard, Label, Milestone, Pull, Release, Repo, RequiredChecks, RequiredReviews,
@@ -30,36 +33,13 @@ pub(crate) fn key(owner: &str, name: &str) -> Option<String> {
 /// A repository without anything in it.
 pub(crate) fn blank(state: &mut State, owner: &str, name: &str, default_branch: &str) -> Repo {
     let owner = state.ensure_account(owner, AccountKind::Organization).login;
-    let key = format!("{owner}/{name}").to_lowercase();
-    let now = state.now();
-    Repo {
-        id: state.fresh_id(),
-        handles: Handles::new(state.repo_dir(&key)),
-        dir: state.repo_dir(&key),
-        key,
-        owner,
-        name: name.to_owned(),
-        default_branch: default_branch.to_owned(),
-        description: None,
-        private: false,
-        fork_of: None,
-        created_at: now,
-        pushed_at: now,
-        next_number: 0,
-        labels: Vec::new(),
-        milestones: Vec::new(),
-        issues: BTreeMap::new(),
-        comments: BTreeMap::new(),
-        releases: BTreeMap::new(),
-        protections: BTreeMap::new(),
-        immutable_tags: None,
-        statuses: Vec::new(),
-        check_runs: Vec::new(),
-        runs: Vec::new(),
-        dispatches: Vec::new(),
-        known: BTreeMap::new(),
-        seeded: BTreeMap::new(),
-    }
+    let id = state.fresh_id();
+    nothing(state, id, owner, name, default_branch)
+}
+
+fn nothing(state: &State, id: u64, owner: String, name: &str, default_branch: &str) -> Repo {
+    let handles = Handles::new(state.repo_dir(&format!("{owner}/{name}").to_lowercase()));
+    Repo::empty(id, owner, name, handles, default_branch, state.now())
 }
 
 /// Accounts of the world.
@@ -83,23 +63,71 @@ pub(crate) fn accounts(state: &mut State) {
 /// Objects are kept in memory before they are looked for on disk.
 const HEAP: i32 = 1000;
 
-/// One repository of the world. Its objects become one file: thousands of small ones take longer to write than all else.
-pub(crate) fn repository(state: &mut State, seed: &Repository) -> Result<(), ForgeError> {
-    let wrong = |what: &str| ForgeError::World(format!("repository {}: {what}", seed.name));
-    let (owner, name) = seed.name.split_once('/').ok_or_else(|| wrong("the name is not owner/name"))?;
-    let id = key(owner, name).ok_or_else(|| wrong("the name is not usable"))?;
-    if state.repos.contains_key(&id) {
-        return Err(wrong("named twice"));
+/// The repositories of the world, side by side; a fork after what it is a fork of. What comes of each does not depend on the
+/// order in which they are ready.
+pub(crate) fn repositories(state: &mut State, seeds: &[Repository]) -> Result<(), ForgeError> {
+    let (mut left, mut keys) = (Vec::new(), BTreeSet::new());
+    for seed in seeds {
+        let repo = unsown(state, seed)?;
+        if !keys.insert(repo.key.clone()) {
+            return Err(wrong(seed, "named twice"));
+        }
+        left.push((repo, seed));
     }
-    let default_branch = seed.default_branch.clone().unwrap_or_else(|| "main".into());
-    let git = git::create(&state.repo_dir(&id), &default_branch)?;
-    let mut repo = blank(state, owner, name, &default_branch);
+    while !left.is_empty() {
+        let waits = |repo: &Repo| repo.fork_of.as_ref().is_some_and(|parent| keys.contains(parent));
+        let (later, ready): (Vec<_>, Vec<_>) = left.into_iter().partition(|(repo, _)| waits(repo));
+        if ready.is_empty() {
+            let names: Vec<String> = keys.into_iter().collect();
+            return Err(ForgeError::World(format!("forks of each other: {}", names.join(", "))));
+        }
+        let (now, accounts) = (state.now(), &state.accounts);
+        let parent = |repo: &Repo| repo.fork_of.as_ref().map(|parent| state.repo_dir(parent));
+        let sown: Vec<_> = ready
+            .into_par_iter()
+            .map(|(repo, seed)| {
+                let sources = [seed.source.clone(), parent(&repo)];
+                sow(repo, seed, &sources, Register::new(accounts), now)
+            })
+            .collect();
+        for sown in sown {
+            let (mut repo, taken) = sown?;
+            taken.enter(state, &mut repo);
+            keys.remove(&repo.key);
+            state.repos.insert(repo.key.clone(), repo);
+        }
+        left = later;
+    }
+    Ok(())
+}
+
+fn wrong(seed: &Repository, what: &str) -> ForgeError {
+    ForgeError::World(format!("repository {}: {what}", seed.name))
+}
+
+/// A repository of the world before anything is sown in it, written or entered: it has no id yet.
+fn unsown(state: &State, seed: &Repository) -> Result<Repo, ForgeError> {
+    let (owner, name) = seed.name.split_once('/').ok_or_else(|| wrong(seed, "the name is not owner/name"))?;
+    key(owner, name).ok_or_else(|| wrong(seed, "the name is not usable"))?;
+    let owner = state.account(owner).map_or_else(|| owner.to_owned(), |account| account.login.clone());
+    let mut repo = nothing(state, 0, owner, name, seed.default_branch.as_deref().unwrap_or("main"));
     repo.description.clone_from(&seed.description);
     repo.private = seed.private;
     repo.immutable_tags.clone_from(&seed.immutable_tags);
     repo.fork_of = seed.fork_of.as_ref().map(|parent| parent.to_lowercase());
-    let sources = [seed.source.clone(), repo.fork_of.as_ref().map(|parent| state.repo_dir(parent))];
-    for source in sources.into_iter().flatten() {
+    Ok(repo)
+}
+
+/// Writes what a repository holds. Its objects become one file: thousands of small ones take longer to write than all else.
+fn sow(
+    repo: Repo,
+    seed: &Repository,
+    sources: &[Option<PathBuf>],
+    register: Register<'_>,
+    now: DateTime<Utc>,
+) -> Result<(Repo, Taken), ForgeError> {
+    let git = git::create(&repo.dir, &repo.default_branch)?;
+    for source in sources.iter().flatten() {
         let source = source.to_string_lossy();
         git::run(
             &repo.dir,
@@ -108,24 +136,22 @@ pub(crate) fn repository(state: &mut State, seed: &Repository) -> Result<(), For
     }
     let objects = git.odb()?;
     let heap = objects.add_new_mempack_backend(HEAP)?;
-    let mut sower =
-        Sower { git: &git, repo, now: state.now(), state, heads: BTreeMap::new(), pulls: BTreeMap::new() };
+    let mut sower = Sower { git: &git, repo, now, register, heads: BTreeMap::new(), pulls: BTreeMap::new() };
     sower.commits(seed)?;
     sower.refs(seed)?;
     sower.issues(seed)?;
     sower.rest(seed)?;
-    let (mut repo, pulls) = (sower.repo, sower.pulls);
+    let Sower { mut repo, pulls, register, .. } = sower;
     git::pack(&git, &objects, &heap)?;
     git::pack_refs(&git, &pulls)?;
     repo.known = git::refs(&git)?;
     repo.known.retain(|name, _| name.starts_with("refs/heads/") || name.starts_with("refs/tags/"));
-    state.repos.insert(id, repo);
-    Ok(())
+    Ok((repo, register.close()))
 }
 
 /// Sows one repository.
 struct Sower<'s> {
-    state: &'s mut State,
+    register: Register<'s>,
     git: &'s Git,
     repo: Repo,
     now: DateTime<Utc>,
@@ -162,7 +188,7 @@ impl Sower<'_> {
         login: &str,
         date: Option<DateTime<FixedOffset>>,
     ) -> Result<Signature<'static>, git2::Error> {
-        let account = self.state.ensure_account(login, AccountKind::User);
+        let account = self.register.ensure_account(login, AccountKind::User);
         self.signature(Some(&Person { name: account.name, email: account.email }), date)
     }
 
@@ -319,8 +345,8 @@ impl Sower<'_> {
         labels: &[String],
     ) -> super::state::Issue {
         let user = if user.is_empty() { self.repo.owner.clone() } else { user.to_owned() };
-        let user = self.state.ensure_account(&user, AccountKind::User).login;
-        let mut made = issue::blank(self.state.fresh_id(), number, title, body, &user, at);
+        let user = self.register.ensure_account(&user, AccountKind::User).login;
+        let mut made = issue::blank(self.register.fresh_id(), number, title, body, &user, at);
         for label in labels {
             self.label(label, None, None);
         }
@@ -340,7 +366,7 @@ impl Sower<'_> {
     fn label(&mut self, name: &str, color: Option<&String>, description: Option<&String>) {
         if self.repo.label(name).is_none() {
             let label = Label {
-                id: self.state.fresh_id(),
+                id: self.register.fresh_id(),
                 name: name.to_owned(),
                 color: color.cloned().unwrap_or_else(|| "ededed".into()),
                 description: Some(description.cloned().unwrap_or_default()),
@@ -379,8 +405,12 @@ impl Sower<'_> {
 
     fn issues(&mut self, seed: &Repository) -> Result<(), ForgeError> {
         for (title, number) in seed.milestones.iter().zip(1..) {
-            let stone =
-                Milestone { id: self.state.fresh_id(), number, title: title.clone(), created_at: self.now };
+            let stone = Milestone {
+                id: self.register.fresh_id(),
+                number,
+                title: title.clone(),
+                created_at: self.now,
+            };
             self.repo.milestones.push(stone);
         }
         for label in &seed.labels {
@@ -482,7 +512,7 @@ impl Sower<'_> {
         }
         for status in &seed.statuses {
             let made = Status {
-                id: self.state.fresh_id(),
+                id: self.register.fresh_id(),
                 sha: self.at(&status.at)?.to_string(),
                 state: status.state.clone(),
                 context: status.context.clone(),
@@ -496,7 +526,7 @@ impl Sower<'_> {
         for run in &seed.check_runs {
             let status = run.status.clone().unwrap_or_else(|| "completed".into());
             let made = CheckRun {
-                id: self.state.fresh_id(),
+                id: self.register.fresh_id(),
                 sha: self.at(&run.at)?.to_string(),
                 name: run.name.clone(),
                 completed_at: (status == "completed").then_some(self.now),
@@ -514,7 +544,7 @@ impl Sower<'_> {
 
     fn release(&mut self, seed: &SeedRelease) -> Result<(), ForgeError> {
         let author = seed.author.clone().unwrap_or_else(|| self.repo.owner.clone());
-        let author = self.state.ensure_account(&author, AccountKind::User).login;
+        let author = self.register.ensure_account(&author, AccountKind::User).login;
         let created = seed.created_at.unwrap_or(self.now);
         let target = seed.target.clone().unwrap_or_else(|| self.repo.default_branch.clone());
         if !seed.draft && self.git.find_reference(&format!("refs/tags/{}", seed.tag)).is_err() {
@@ -524,7 +554,7 @@ impl Sower<'_> {
         for (name, text) in &seed.assets {
             let bytes = text.clone().into_bytes();
             assets.push(Asset {
-                id: self.state.fresh_id(),
+                id: self.register.fresh_id(),
                 name: name.clone(),
                 label: None,
                 content_type: "application/octet-stream".into(),
@@ -534,7 +564,7 @@ impl Sower<'_> {
                 created_at: created,
             });
         }
-        let id = self.state.fresh_id();
+        let id = self.register.fresh_id();
         let release = Release {
             id,
             tag: seed.tag.clone(),

@@ -282,6 +282,22 @@ pub(crate) struct Run {
     pub(crate) updated_at: DateTime<Utc>,
 }
 
+impl Account {
+    /// The account of somebody whom the world does not name.
+    pub(crate) fn made_up(id: u64, login: &str, kind: AccountKind) -> Self {
+        Self {
+            id,
+            login: login.to_owned(),
+            kind: if login.ends_with("[bot]") { AccountKind::Bot } else { kind },
+            name: login.to_owned(),
+            email: format!("{login}@users.noreply.github.com"),
+            token: None,
+            permissions: BTreeMap::new(),
+            site_admin: false,
+        }
+    }
+}
+
 impl State {
     /// The present, or the moment the happening thing was due.
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -303,17 +319,7 @@ impl State {
         if let Some(account) = self.accounts.get(&key) {
             return account.clone();
         }
-        let kind = if login.ends_with("[bot]") { AccountKind::Bot } else { kind };
-        let account = Account {
-            id: self.fresh_id(),
-            login: login.to_owned(),
-            kind,
-            name: login.to_owned(),
-            email: format!("{login}@users.noreply.github.com"),
-            token: None,
-            permissions: BTreeMap::new(),
-            site_admin: false,
-        };
+        let account = Account::made_up(self.fresh_id(), login, kind);
         self.accounts.insert(key, account.clone());
         account
     }
@@ -362,21 +368,28 @@ impl Repo {
         format!("{}/{}", self.owner, self.name)
     }
 
-    /// A fork of this repository as its description alone, empty of issues and everything else.
-    pub(crate) fn fork_without_content(&self, key: &str, owner: &str) -> Self {
+    /// A repository without anything in it, made now.
+    pub(crate) fn empty(
+        id: u64,
+        owner: String,
+        name: &str,
+        handles: Arc<Handles>,
+        default_branch: &str,
+        now: DateTime<Utc>,
+    ) -> Self {
         Self {
-            key: key.to_owned(),
-            id: self.id,
-            owner: owner.to_owned(),
-            name: self.name.clone(),
-            dir: self.dir.clone(),
-            handles: Arc::clone(&self.handles),
-            default_branch: self.default_branch.clone(),
-            description: self.description.clone(),
-            private: self.private,
-            fork_of: Some(self.key.clone()),
-            created_at: self.created_at,
-            pushed_at: self.pushed_at,
+            key: format!("{owner}/{name}").to_lowercase(),
+            id,
+            owner,
+            name: name.to_owned(),
+            dir: handles.path().to_owned(),
+            handles,
+            default_branch: default_branch.to_owned(),
+            description: None,
+            private: false,
+            fork_of: None,
+            created_at: now,
+            pushed_at: now,
             next_number: 0,
             labels: Vec::new(),
             milestones: Vec::new(),
@@ -391,6 +404,26 @@ impl Repo {
             dispatches: Vec::new(),
             known: BTreeMap::new(),
             seeded: BTreeMap::new(),
+        }
+    }
+
+    /// A fork of this repository as its description alone, empty of issues and everything else.
+    pub(crate) fn fork_without_content(&self, key: &str, owner: &str) -> Self {
+        let handles = Arc::clone(&self.handles);
+        Self {
+            key: key.to_owned(),
+            description: self.description.clone(),
+            private: self.private,
+            fork_of: Some(self.key.clone()),
+            pushed_at: self.pushed_at,
+            ..Self::empty(
+                self.id,
+                owner.to_owned(),
+                &self.name,
+                handles,
+                &self.default_branch,
+                self.created_at,
+            )
         }
     }
 

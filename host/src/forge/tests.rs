@@ -9,6 +9,7 @@ mod query;
 mod release;
 mod robot;
 mod service;
+mod sowing;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
