@@ -9,7 +9,7 @@ use castoff::journal::{Identity, Journal, World};
 use castoff::rehearsal::{Stage, StageYard};
 use castoff::run::Ledger;
 use castoff::site::{Beginning, Leaving, Prepared, PreparedTrain, SiteError, Stored, run_name};
-use castoff::train::TrainRunner;
+use castoff::train::{Standing, TrainRunner};
 
 use super::drive::{Plugins, TrainDrive, summary};
 use super::standing;
@@ -109,9 +109,7 @@ pub(in crate::cli) async fn rehearse(app: &App, args: RehearseArgs) -> Done {
     announce(app, &format!("rehearsal: {}", train.file.title()), &journal, args.json)?;
     let played = play(app, &args, &stored, world, app.armed(journal, 1)).await;
     clear(&args, &stored);
-    played?;
-    let standing = standing(&site, stored.journal_read_only()?.state()?);
-    let exit = super::exit(&standing);
+    let exit = super::exit(&played?);
     app.ui.next(&match exit {
         Exit::Done => format!("castoff run {}", args.file.display()),
         _ => format!("castoff status {}", stored.name),
@@ -119,14 +117,14 @@ pub(in crate::cli) async fn rehearse(app: &App, args: RehearseArgs) -> Done {
     Ok(exit)
 }
 
-/// Sets the stage and plays the whole train on it.
+/// Sets the stage and plays the whole train on it; where it stands then.
 async fn play(
     app: &App,
     args: &RehearseArgs,
     stored: &Stored,
     world: forge::World,
     journal: Journal,
-) -> Result<(), CommandError> {
+) -> Result<Standing, CommandError> {
     let pinned = journal.state()?.header().pinned;
     let stage = Stage::set(world, &forge_folder(stored), pinned).await?.approving(args.approve);
     let stage = stage.launching(app.environment.program().cloned());
@@ -154,8 +152,9 @@ async fn play(
     let requests = u64::try_from(stage.forge().requests().len()).unwrap_or(u64::MAX);
     let state = runner.state();
     drop(runner);
-    summary(app, &screen, &standing(&app.site()?, state), requests);
-    Ok(())
+    let standing = standing(&app.site()?, state);
+    summary(app, &screen, &standing, requests);
+    Ok(standing)
 }
 
 fn one_release_only(given: bool, why: &str) -> Result<(), CommandError> {
