@@ -282,6 +282,7 @@ impl Rehearsal {
             pause: self.stage.pause(),
             limits: CallLimits::default(),
             scratch: folder.path().join("scratch"),
+            approval: policy.map(|policy| policy.approval().clone()).unwrap_or_default(),
         });
         let plan = plan.await.map_err(said)?;
         let now = castoff::clock::Clock::now(&*self.stage.clock());

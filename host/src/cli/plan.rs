@@ -190,6 +190,7 @@ async fn made(
         pause: Arc::new(Sleep),
         limits: call_limits(stored.policy.as_deref()),
         scratch: stored.scratch(),
+        approval: stored.policy.as_deref().map(|policy| policy.approval().clone()).unwrap_or_default(),
     };
     Ok(build(parts).await?)
 }
@@ -281,6 +282,9 @@ fn step(paint: Paint, plan: &Plan, number: usize, step: &PlannedStep, out: &mut 
     }
     for question in &step.questions {
         say(&format!("asks: {}", question.prompt));
+        if let Some(rule) = &question.rule {
+            say(&format!("needs: {}", rule.words()));
+        }
         if let Some(document) = &question.document {
             say(&format!("{}:\n{}", document.name, text::indented(&document.text, "  | ")));
         }

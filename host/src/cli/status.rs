@@ -2,7 +2,7 @@
 
 use castoff::clock::Clock;
 use castoff::journal::{
-    Answer, Condition, End, Header, Journal, RunState, Status, StepKind, StepState, Verdict, World,
+    Answer, Condition, End, Header, Journal, Rule, RunState, Status, StepKind, StepState, Verdict, World,
 };
 use castoff::site::Stored;
 use serde_json::json;
@@ -136,11 +136,9 @@ pub(super) fn details(state: &RunState, step: &StepState, timing: &Timing) -> Ve
             if !question.choices.is_empty() {
                 said.push(format!("answers: {}", text::line(&question.choices.join(", "))));
             }
-            let plain = question.rule.as_ref().is_none_or(|rule| {
-                rule.required <= 1 && rule.approvers.is_empty() && rule.excluded.is_empty()
-            });
+            let open = question.rule.as_ref().is_none_or(Rule::is_open);
             match approve::still_needed(step) {
-                Some(line) if !plain || question.approvals > 1 => said.push(line),
+                Some(line) if !open || question.approvals > 1 => said.push(line),
                 _ => {}
             }
             if let Some(channel) = question.rule.as_ref().and_then(|rule| rule.channel.as_ref()) {

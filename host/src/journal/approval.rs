@@ -37,6 +37,40 @@ impl Rule {
             && (self.approvers.is_empty() || self.approvers.iter().any(|one| same(one, person)))
     }
 
+    /// Whether anybody's single word is enough.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.required <= 1 && self.approvers.is_empty() && self.excluded.is_empty() && !self.proof
+    }
+
+    /// What it wants, for people who read it before the question is asked: `2 of ann, ben, cat`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let required = usize::try_from(self.required).unwrap_or(usize::MAX);
+        let named = self.eligible();
+        let mut words = match &named {
+            Some(named) if named.is_empty() => format!("{required} of nobody"),
+            Some(named) if named.len() == 1 && required <= 1 => named.concat(),
+            Some(named) if named.len() == required => format!("all of {}", named.join(", ")),
+            Some(named) => format!("{required} of {}", named.join(", ")),
+            None if required <= 1 => "one person".to_owned(),
+            None => format!("{required} different people"),
+        };
+        if let Some(author) = self.excluded.first() {
+            words += &format!(", not {author}, who begins the run");
+        }
+        if named.is_some_and(|named| named.len() < required) {
+            words += ": the policy cannot be met";
+        }
+        if self.proof {
+            words += "; a name typed with --as is not enough";
+        }
+        if let Some(channel) = &self.channel {
+            words += &format!("; may agree on {channel}");
+        }
+        words
+    }
+
     /// Those who may answer, when the rule names them.
     #[must_use]
     pub fn eligible(&self) -> Option<Vec<&str>> {
@@ -276,6 +310,41 @@ mod tests {
                 refusal(&question(None), &[agreed.clone(), declined.clone()], &answer("approve", who)),
                 None
             );
+        }
+    }
+
+    #[test]
+    fn rules_in_words() {
+        for (rule, expected) in [
+            (rule(0, &[], &[]), "one person"),
+            (rule(1, &["ann"], &[]), "ann"),
+            (rule(1, &["ann", "ben"], &["jane"]), "1 of ann, ben, not jane, who begins the run"),
+            (rule(2, &["ann", "ben", "jane"], &["jane"]), "all of ann, ben, not jane, who begins the run"),
+            (rule(2, &[], &["jane", "Jane Doe"]), "2 different people, not jane, who begins the run"),
+            (rule(3, &["ann", "ben"], &[]), "3 of ann, ben: the policy cannot be met"),
+            (
+                rule(1, &["jane"], &["jane"]),
+                "1 of nobody, not jane, who begins the run: the policy cannot be met",
+            ),
+            (
+                Rule {
+                    proof: true,
+                    channel: Some("acme/tool#7".into()),
+                    ..rule(2, &["ann", "ben", "cat"], &[])
+                },
+                "2 of ann, ben, cat; a name typed with --as is not enough; may agree on acme/tool#7",
+            ),
+        ] {
+            assert_eq!(rule.words(), expected);
+        }
+        assert!(rule(1, &[], &[]).is_open());
+        for closed in [
+            rule(2, &[], &[]),
+            rule(1, &["ann"], &[]),
+            rule(1, &[], &["ann"]),
+            Rule { proof: true, ..rule(1, &[], &[]) },
+        ] {
+            assert!(!closed.is_open(), "{closed:?}");
         }
     }
 

@@ -21,8 +21,8 @@ use crate::gate::{CallLimits, Capabilities};
 use crate::journal::{
     Answer, Condition, Event, Journal, JournalError, Question, RunState, Status, StepState, Wait,
 };
-use crate::policy::Grants;
 use crate::policy::pattern::RefPattern;
+use crate::policy::{Approval, Grants};
 use crate::run::{Ledger, RunError, Runner, RunnerParts, UNPLANNED};
 
 /// The longest diff that a plan shows, in bytes.
@@ -95,6 +95,8 @@ pub struct PlanParts {
     pub limits: CallLimits,
     /// Where scratch directories are made.
     pub scratch: PathBuf,
+    /// Who will have to agree.
+    pub approval: Approval,
 }
 
 /// Makes a plan.
@@ -122,7 +124,8 @@ pub async fn build(parts: PlanParts) -> Result<Plan, PlanError> {
     });
     let runner = runner.held(notes.clone()).looking();
     send_back(&runner, &before)?;
-    let mut play = Play { runner, overlay, clock, taken: BTreeMap::new(), ends: BTreeMap::new() };
+    let (taken, ends) = Default::default();
+    let mut play = Play { runner, overlay, clock, approval: parts.approval, taken, ends };
     play.through().await?;
     let state = play.runner.state();
     let git = parts.live.git.as_ref();
@@ -166,6 +169,7 @@ struct Play {
     runner: Runner,
     overlay: Overlay,
     clock: Arc<SimulatedClock>,
+    approval: Approval,
     /// Waits and questions that are taken for granted, by step.
     taken: BTreeMap<String, Taken>,
     /// Steps that wait for what nobody can know, and why.
@@ -276,7 +280,11 @@ fn planned(
     if let (Status::Waiting { wait }, Reach::Ends { .. }) = (&step.status, &reach) {
         waits.push(wait.clone());
     }
-    let questions = play.taken.get(id).map(|taken| taken.questions.clone()).unwrap_or_default();
+    let mut questions = play.taken.get(id).map(|taken| taken.questions.clone()).unwrap_or_default();
+    for question in &mut questions {
+        let rule = play.approval.rule_of(state.header(), id, question.approvals);
+        question.rule = (!rule.is_open()).then_some(rule);
+    }
     let written: u64 = seen.effects.iter().map(|effect| crate::function::requests(&effect.function)).sum();
     PlannedStep {
         node: step.node.clone(),

@@ -92,6 +92,9 @@ fn step(plan: &Plan, step: &PlannedStep, out: &mut String) {
     }
     for question in &step.questions {
         let _ = writeln!(out, "<p class=\"ask\">asks: {}</p>", escaped(&plan.readable(&question.prompt)));
+        if let Some(rule) = &question.rule {
+            let _ = writeln!(out, "<p class=\"ask\">needs: {}</p>", escaped(&rule.words()));
+        }
         if let Some(document) = &question.document {
             folded(&document.name, &escaped(&plan.readable(&document.text)), out);
         }

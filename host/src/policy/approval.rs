@@ -24,8 +24,8 @@ use toml::Spanned;
 use super::manifest::Names;
 use super::parse::{PolicyError, Source};
 use crate::capability::Slug;
-use crate::journal::Rule;
 use crate::journal::approval::same;
+use crate::journal::{Header, Rule, World};
 use crate::signature::PublicKey;
 
 /// Issue or pull request where people may answer.
@@ -102,6 +102,16 @@ impl Approval {
             proof: self.proof,
             channel: channel.map(ToString::to_string),
         }
+    }
+
+    /// The same for a run: its author is who began it, and in whose name it acts.
+    #[must_use]
+    pub fn rule_of(&self, header: &Header, step: &str, approvals: u32) -> Rule {
+        let identity = &header.identity;
+        let author = [&header.started_by, identity.login.as_ref().unwrap_or(&identity.name), &identity.name];
+        let rule = self.rule(step, approvals, &author.map(String::as_str));
+        // The people of a rehearsal are simulated: there is nobody who could prove to be one of them.
+        Rule { proof: rule.proof && header.world == World::Live, ..rule }
     }
 
     /// The public keys of a person, in OpenSSH's form.

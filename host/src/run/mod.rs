@@ -17,9 +17,7 @@ use crate::engine::ReportedError;
 use crate::engine::{Ambience, Context, Outcome, Plugin, StepFault};
 use crate::function::Class;
 use crate::gate::{CallLimits, Capabilities, Gate, GateParts, Hold, leftover};
-use crate::journal::{
-    Event, Header, JournalError, Question, Rule, RunState, Status, StepState, Verdict, Wait, World,
-};
+use crate::journal::{Event, JournalError, Question, RunState, Status, StepState, Verdict, Wait};
 use crate::policy::{Approval, Grants};
 
 pub mod channel;
@@ -461,15 +459,6 @@ impl Runner {
         Ok(())
     }
 
-    /// What a question of a step needs: pinned when it is asked.
-    fn rule(&self, header: &Header, step: &str, approvals: u32) -> Rule {
-        let identity = &header.identity;
-        let author = [&header.started_by, identity.login.as_ref().unwrap_or(&identity.name), &identity.name];
-        let rule = self.approval.rule(step, approvals, &author.map(String::as_str));
-        // The people of a rehearsal are simulated: there is nobody who could prove to be one of them.
-        Rule { proof: rule.proof && header.world == World::Live, ..rule }
-    }
-
     fn ended(&self, state: &RunState, step: &str, outcome: Outcome) -> Event {
         let step_id = || step.to_owned();
         match outcome {
@@ -482,7 +471,7 @@ impl Runner {
                 _ => Event::Fault { step: step_id(), message: "the outputs are no JSON object".into() },
             },
             Outcome::Asks(question) => {
-                let rule = self.rule(state.header(), step, question.approvals);
+                let rule = self.approval.rule_of(state.header(), step, question.approvals);
                 Event::Asked { step: step_id(), question: Question { rule: Some(rule), ..question } }
             }
             Outcome::Waiting(wait) => {

@@ -114,6 +114,35 @@ fn a_release_held_to_its_plans() {
 }
 
 #[test]
+fn a_plan_shows_who_has_to_agree() {
+    let place = Place::new();
+    let policy = place.home.path().join("policy.toml");
+    let text = std::fs::read_to_string(&policy).expect("the policy");
+    let plain = place.plan("release.toml");
+    digest(&plain);
+    assert!(!plain.out.contains("needs:"), "{}", plain.shown());
+
+    let approval = "\n[approval]\nrequired = 2\napprovers = [\"ann\", \"ben\", \"cat\", \"release-manager\"]\n\
+                    channel = \"kubernetes-csi/livenessprobe#300\"\n\
+                    [[approval.step]]\nsteps = [\"tag-*\"]\nrequired = 3\n";
+    std::fs::write(&policy, text + approval).expect("a file can be written");
+    let page = place.castoff(&["plan", "release.toml", "--forge", place.forge.url(), "--html", "plan.html"]);
+    digest(&page);
+    let html = std::fs::read_to_string(place.home.path().join("plan.html")).expect("the page");
+    let rest = "not release-manager, who begins the run; may agree on kubernetes-csi/livenessprobe#300";
+    for (needed, step) in
+        [("2 of ann, ben, cat", "Freeze the scope"), ("all of ann, ben, cat", "Approve the tag")]
+    {
+        let needs = format!("needs: {needed}, {rest}");
+        for shown in [&page.out, &html] {
+            let own = shown.split_once(step).map(|(_, rest)| rest.split_once("asks:").unwrap_or_default().1);
+            let own = own.unwrap_or_else(|| panic!("{step}: {shown}"));
+            assert!(own.contains(&needs), "{needs}: {own}");
+        }
+    }
+}
+
+#[test]
 fn a_text_edited_at_a_gate_wants_another_plan() {
     let place = Place::new();
     let plan = digest(&place.plan("release.toml"));
