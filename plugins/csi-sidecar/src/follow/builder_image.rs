@@ -6,9 +6,9 @@ use castoff_sdk::tree::Tree;
 use serde::Deserialize;
 
 use super::checkout::Checkout;
-use super::graph::{self, MERGED, PROPOSE};
+use super::graph;
 use super::input::{self, invalid, refused};
-use super::propose::{self, Proposal};
+use super::propose::{self, Proposal, Target};
 use crate::core::cloudbuild::{BuilderChange, bump};
 
 pub(super) const NAME: &str = "builder-image";
@@ -61,15 +61,8 @@ pub(super) fn steps(inputs: &str) -> Result<Graph, Error> {
 
 pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
     let inputs = read(&context.inputs)?;
-    match context.step.as_str() {
-        PROPOSE => {
-            let checkout = Checkout::open(&inputs.repository, inputs.base.as_deref())?;
-            let tree = build_files(&checkout, &inputs)?;
-            propose::propose(&checkout, inputs.fork.as_deref(), plan(&tree, &inputs)?)
-        }
-        MERGED => propose::merged(context, PROPOSE),
-        other => Err(invalid(format!("{NAME} has no step {other}"))),
-    }
+    let target = Target::new(&inputs.repository, inputs.base.as_deref(), inputs.fork.as_deref());
+    propose::run(context, &target, |checkout| build_files(checkout, &inputs), |tree| plan(tree, &inputs))
 }
 
 fn build_files(checkout: &Checkout, inputs: &Inputs) -> Result<Tree, Error> {

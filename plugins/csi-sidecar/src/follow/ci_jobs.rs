@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::checkout::Checkout;
-use super::graph::{self, MERGED, PROPOSE};
+use super::graph;
 use super::input::{self, invalid, refused};
-use super::propose::{self, Proposal};
+use super::propose::{self, Proposal, Target};
 use crate::core::gen_jobs::{JobRemark, Variables, edit_script, read_script, regenerate};
 
 pub(super) const NAME: &str = "ci-jobs";
@@ -130,16 +130,10 @@ pub(super) fn steps(inputs: &str) -> Result<Graph, Error> {
 
 pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
     let inputs = read(&context.inputs)?;
-    match context.step.as_str() {
-        PROPOSE => {
-            let checkout = Checkout::open(&inputs.repository, inputs.base.as_deref())?;
-            let script = script_path(&inputs);
-            let tree = checkout.below(folder(&inputs), |path| is_yaml(path) || path == script)?;
-            propose::propose(&checkout, inputs.fork.as_deref(), plan(&tree, &inputs)?)
-        }
-        MERGED => propose::merged(context, PROPOSE),
-        other => Err(invalid(format!("{NAME} has no step {other}"))),
-    }
+    let target = Target::new(&inputs.repository, inputs.base.as_deref(), inputs.fork.as_deref());
+    let script = script_path(&inputs);
+    let files = |checkout: &Checkout| checkout.below(folder(&inputs), |path| is_yaml(path) || path == script);
+    propose::run(context, &target, files, |tree| plan(tree, &inputs))
 }
 
 fn folder(inputs: &Inputs) -> &str {

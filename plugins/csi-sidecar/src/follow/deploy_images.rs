@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::checkout::Checkout;
-use super::graph::{self, MERGED, PROPOSE};
+use super::graph;
 use super::hostpath_deployment::fault;
 use super::input::{self, invalid, refused};
-use super::propose::{self, Proposal};
+use super::propose::{self, Proposal, Target};
 use crate::core::deploy_images::{ImageBump, ImageFinding, ImageRemark, ImageTags, TagPlan, bump};
 use crate::core::hostpath::{DeploymentFault, drift};
 
@@ -79,19 +79,16 @@ pub(super) fn steps(inputs: &str) -> Result<Graph, Error> {
 
 pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
     let inputs = read(&context.inputs)?;
-    match context.step.as_str() {
-        PROPOSE => {
-            let checkout = Checkout::open(&inputs.repository, inputs.base.as_deref())?;
-            let named = inputs.files.iter().chain(inputs.per_file.keys()).map(String::as_str);
-            let mut tree = checkout.files(named)?;
-            if inputs.files.is_empty() {
-                tree.extend(checkout.below(&inputs.directory, is_manifest)?);
-            }
-            propose::propose(&checkout, inputs.fork.as_deref(), plan(&tree, &inputs)?)
-        }
-        MERGED => propose::merged(context, PROPOSE),
-        other => Err(invalid(format!("{NAME} has no step {other}"))),
+    let target = Target::new(&inputs.repository, inputs.base.as_deref(), inputs.fork.as_deref());
+    propose::run(context, &target, |checkout| manifests(checkout, &inputs), |tree| plan(tree, &inputs))
+}
+
+fn manifests(checkout: &Checkout, inputs: &Inputs) -> Result<Tree, Error> {
+    let mut tree = checkout.files(inputs.files.iter().chain(inputs.per_file.keys()).map(String::as_str))?;
+    if inputs.files.is_empty() {
+        tree.extend(checkout.below(&inputs.directory, is_manifest)?);
     }
+    Ok(tree)
 }
 
 fn is_manifest(path: &str) -> bool {

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::checkout::Checkout;
-use super::graph::{self, MERGED, PROPOSE};
+use super::graph;
 use super::hostpath_deployment::fault;
-use super::input::{self, invalid};
-use super::propose::{self, Proposal};
+use super::input;
+use super::propose::{self, Proposal, Target};
 use crate::core::hostpath::{DeploymentFault, audit, repair_links};
 
 pub(super) const NAME: &str = "deployment-links";
@@ -58,15 +58,9 @@ pub(super) fn steps(inputs: &str) -> Result<Graph, Error> {
 
 pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
     let inputs: Inputs = input::read(&context.inputs)?;
-    match context.step.as_str() {
-        PROPOSE => {
-            let checkout = Checkout::open(&inputs.repository, inputs.base.as_deref())?;
-            let tree = checkout.below(inputs.directory.trim_matches('/'), |_| true)?;
-            propose::propose(&checkout, inputs.fork.as_deref(), plan(&tree, &inputs))
-        }
-        MERGED => propose::merged(context, PROPOSE),
-        other => Err(invalid(format!("{NAME} has no step {other}"))),
-    }
+    let target = Target::new(&inputs.repository, inputs.base.as_deref(), inputs.fork.as_deref());
+    let files = |checkout: &Checkout| checkout.below(inputs.directory.trim_matches('/'), |_| true);
+    propose::run(context, &target, files, |tree| Ok(plan(tree, &inputs)))
 }
 
 fn plan(tree: &Tree, inputs: &Inputs) -> Proposal {

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::checkout::Checkout;
-use super::graph::{self, MERGED, PROPOSE};
+use super::graph;
 use super::input::{self, invalid, refused};
-use super::propose::{self, Proposal};
+use super::propose::{self, Proposal, Target};
 use crate::core::docs::{self, Column, PageEdit, WantedRow, update_page};
 use crate::core::support::{Seconds, SupportWindow, parse_moment};
 
@@ -111,15 +111,9 @@ pub(super) fn steps(inputs: &str) -> Result<Graph, Error> {
 
 pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
     let inputs = read(&context.inputs)?;
-    match context.step.as_str() {
-        PROPOSE => {
-            let checkout = Checkout::open(&inputs.repository, inputs.base.as_deref())?;
-            let tree = checkout.files(inputs.rows.iter().map(|row| row.page.as_str()))?;
-            propose::propose(&checkout, inputs.fork.as_deref(), plan(&tree, &inputs, context.pinned)?)
-        }
-        MERGED => propose::merged(context, PROPOSE),
-        other => Err(invalid(format!("{NAME} has no step {other}"))),
-    }
+    let target = Target::new(&inputs.repository, inputs.base.as_deref(), inputs.fork.as_deref());
+    let files = |checkout: &Checkout| checkout.files(inputs.rows.iter().map(|row| row.page.as_str()));
+    propose::run(context, &target, files, |tree| plan(tree, &inputs, context.pinned))
 }
 
 fn read(inputs: &str) -> Result<Inputs, Error> {

@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::checkout::Checkout;
 use super::deploy_images::words;
-use super::graph::{self, MERGED, PROPOSE};
+use super::graph;
 use super::input::{self, invalid, refused};
-use super::propose::{self, Proposal};
+use super::propose::{self, Proposal, Target};
 use crate::core::deploy_images::{ImageTags, TagPlan};
 use crate::core::hostpath::{
     DeploymentFault, NewDeployment, OWN_IMAGE, ReadmeVersion, audit, new_deployment, own_version, raises,
@@ -138,15 +138,9 @@ pub(super) fn steps(inputs: &str) -> Result<Graph, Error> {
 
 pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
     let inputs = read(&context.inputs)?;
-    match context.step.as_str() {
-        PROPOSE => {
-            let checkout = Checkout::open(&inputs.repository, inputs.base.as_deref())?;
-            let tree = checkout.below(inputs.directory.trim_end_matches('/'), |_| true)?;
-            propose::propose(&checkout, inputs.fork.as_deref(), plan(&tree, &inputs)?)
-        }
-        MERGED => propose::merged(context, PROPOSE),
-        other => Err(invalid(format!("{NAME} has no step {other}"))),
-    }
+    let target = Target::new(&inputs.repository, inputs.base.as_deref(), inputs.fork.as_deref());
+    let files = |checkout: &Checkout| checkout.below(inputs.directory.trim_end_matches('/'), |_| true);
+    propose::run(context, &target, files, |tree| plan(tree, &inputs))
 }
 
 fn read(inputs: &str) -> Result<Inputs, Error> {

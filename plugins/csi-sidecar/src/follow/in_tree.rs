@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::checkout::{self, Checkout};
-use super::graph::{self, MERGED, PROPOSE};
+use super::graph;
 use super::input::{self, invalid, refused};
-use super::propose::{self, Proposal};
+use super::propose::{self, Proposal, Target};
 use crate::core::deploy_images::images_in_use;
 use crate::core::hostpath::{InTreePlan, OWN_IMAGE, RbacDownload, plan_in_tree};
 
@@ -109,11 +109,9 @@ pub(super) fn steps(inputs: &str) -> Result<Graph, Error> {
 
 pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
     let inputs = read(&context.inputs)?;
-    match context.step.as_str() {
-        PROPOSE => propose_copy(&inputs),
-        MERGED => propose::merged(context, PROPOSE),
-        other => Err(invalid(format!("{NAME} has no step {other}"))),
-    }
+    let target = Target::new(&inputs.repository, inputs.base.as_deref(), inputs.fork.as_deref());
+    let files = |checkout: &Checkout| checkout.below(inputs.directory(), |_| true);
+    propose::run(context, &target, files, |present| plan(&inputs, present))
 }
 
 fn read(inputs: &str) -> Result<Inputs, Error> {
@@ -124,16 +122,15 @@ fn read(inputs: &str) -> Result<Inputs, Error> {
     Ok(inputs)
 }
 
-fn propose_copy(inputs: &Inputs) -> Result<Outcome, Error> {
+/// The copy that `present`, the folder as it is, is to become.
+fn plan(inputs: &Inputs, present: &Tree) -> Result<Proposal, Error> {
     let driver = git::open(&inputs.driver)?;
     let at = commit_of(&driver, &inputs.driver, &inputs.revision)?;
     let entries = driver.entries(&at, "deploy", true)?;
     let deployments = checkout::read_entries(&driver, &at, &entries)?;
     let plan = plan_in_tree(&deployments, &inputs.revision, &inputs.script()).map_err(refused)?;
     let rules = plan.downloads.iter().map(|wanted| rules(inputs, wanted)).collect::<Result<Tree, Error>>()?;
-    let checkout = Checkout::open(&inputs.repository, inputs.base.as_deref())?;
-    let present = checkout.below(inputs.directory(), |_| true)?;
-    propose::propose(&checkout, inputs.fork.as_deref(), proposal(inputs, &plan, rules, &present))
+    Ok(proposal(inputs, &plan, rules, present))
 }
 
 /// Commit of a tag or branch.
@@ -215,7 +212,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn plan() -> (Inputs, InTreePlan) {
+    fn planned() -> (Inputs, InTreePlan) {
         let driver: Tree = [
             (
                 "deploy/kubernetes-1.9/hostpath/plugin.yaml",
@@ -235,7 +232,7 @@ mod tests {
 
     #[test]
     fn replaces_the_copy_and_keeps_what_the_script_writes_itself() {
-        let (inputs, plan) = plan();
+        let (inputs, plan) = planned();
         let rules: Tree = [("external-attacher/rbac.yaml".to_owned(), FileEntry::file("rules\n"))].into();
         let present: Tree = [
             "hostpath/hostpath/old.yaml",
@@ -271,7 +268,7 @@ mod tests {
             (inputs.project("external-a"), inputs.project("external-b")),
             ("me/x".into(), "o/external-b".into())
         );
-        let (_, plan) = plan();
+        let (_, plan) = planned();
         assert_eq!(plan.downloads[0].source, "deploy/kubernetes/rbac.yaml");
         assert!(read(r#"{"revision":""}"#).is_err());
     }

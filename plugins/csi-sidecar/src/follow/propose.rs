@@ -3,12 +3,13 @@
 use castoff_sdk::git::{self, BranchRule, Commit, CommitSpec};
 use castoff_sdk::github::{self, PullSpec, PullState};
 use castoff_sdk::process::{Condition, Context, Outcome, Wait};
-use castoff_sdk::tree::TreeChanges;
+use castoff_sdk::tree::{Tree, TreeChanges};
 use castoff_sdk::{Error, scratch};
 use serde_json::{Map, Value, json};
 
 use super::checkout::{self, Checkout};
-use super::input::refused;
+use super::graph::{MERGED, PROPOSE};
+use super::input::{invalid, refused};
 use super::report::{self, Report};
 use crate::step::pull::fork_of;
 
@@ -34,6 +35,41 @@ pub(super) struct Proposal {
     pub(super) report: Report,
     /// Further outputs of the step.
     pub(super) outputs: Map<String, Value>,
+}
+
+/// What the inputs of a process say about where its change goes.
+pub(super) struct Target<'a> {
+    /// `owner/name`.
+    pub(super) repository: &'a str,
+    /// Branch to change; the default branch when left out.
+    pub(super) base: Option<&'a str>,
+    /// Fork that the branch is pushed to; the repository itself when left out.
+    pub(super) fork: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn new(repository: &'a str, base: Option<&'a str>, fork: Option<&'a str>) -> Self {
+        Self { repository, base, fork }
+    }
+}
+
+/// A step of a process that is one proposal and its merge: `files` reads what the change is made from at the head of the branch,
+/// `plan` makes it.
+pub(super) fn run(
+    context: &Context,
+    target: &Target<'_>,
+    files: impl FnOnce(&Checkout) -> Result<Tree, Error>,
+    plan: impl FnOnce(&Tree) -> Result<Proposal, Error>,
+) -> Result<Outcome, Error> {
+    match context.step.as_str() {
+        PROPOSE => {
+            let checkout = Checkout::open(target.repository, target.base)?;
+            let tree = files(&checkout)?;
+            propose(&checkout, target.fork, plan(&tree)?)
+        }
+        MERGED => merged(context, PROPOSE),
+        other => Err(invalid(format!("{} has no step {other}", context.process))),
+    }
 }
 
 /// Where the branch of a proposal is pushed to.

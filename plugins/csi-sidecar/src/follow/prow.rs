@@ -8,9 +8,9 @@ use castoff_sdk::tree::{FileEntry, Tree};
 use serde::Deserialize;
 
 use super::checkout::Checkout;
-use super::graph::{self, MERGED, PROPOSE};
+use super::graph;
 use super::input::{self, invalid, refused};
-use super::propose::{self, Proposal};
+use super::propose::{self, Proposal, Target};
 use crate::core::prow::{ProwChange, edit};
 
 pub(super) const NAME: &str = "prow";
@@ -74,15 +74,9 @@ pub(super) fn steps(inputs: &str) -> Result<Graph, Error> {
 
 pub(super) fn run(context: &Context) -> Result<Outcome, Error> {
     let inputs = read(&context.inputs)?;
-    match context.step.as_str() {
-        PROPOSE => {
-            let checkout = Checkout::open(&inputs.repository, inputs.base.as_deref())?;
-            let tree = checkout.files([inputs.file.as_str()])?;
-            propose::propose(&checkout, inputs.fork.as_deref(), plan(&tree, &inputs)?)
-        }
-        MERGED => propose::merged(context, PROPOSE),
-        other => Err(invalid(format!("{NAME} has no step {other}"))),
-    }
+    let target = Target::new(&inputs.repository, inputs.base.as_deref(), inputs.fork.as_deref());
+    let files = |checkout: &Checkout| checkout.files([inputs.file.as_str()]);
+    propose::run(context, &target, files, |tree| plan(tree, &inputs))
 }
 
 fn read(inputs: &str) -> Result<Inputs, Error> {
