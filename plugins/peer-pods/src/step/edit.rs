@@ -9,14 +9,15 @@ use castoff_sdk::github;
 use castoff_sdk::go_mod::GoMod;
 use castoff_sdk::module_graph::ModuleVersion;
 use castoff_sdk::module_hash::pseudo_version;
-use castoff_sdk::process::Context;
-use castoff_sdk::step::{conflict, day, invalid, not_found, words};
+use castoff_sdk::process::{Context, Outcome};
+use castoff_sdk::step::{conflict, day, done, invalid, not_found, words};
 use castoff_sdk::yaml;
 
 use super::checkout::{Checkout, hash_at, modules_at, text_at};
 use super::graph;
 use super::input::{Inputs, profile};
-use super::propose::Edit;
+use super::propose::{Edit, Proposal, propose};
+use super::tidy;
 use crate::core::kata::{Move, Moved, move_module, raise_listed};
 use crate::core::layout::Profile;
 use crate::core::overlay::{DevStyle, LATEST, Pin, Pinned};
@@ -436,6 +437,28 @@ impl<'a> Desk<'a> {
             }
         }
         Ok(edit)
+    }
+
+    /// The end of every proposal that changes pins: go modules, tidied where that is wanted, and what does not fit together.
+    pub(crate) fn propose(
+        mut self,
+        branch: String,
+        title: String,
+        summary: String,
+    ) -> Result<Outcome, Error> {
+        let (checkout, inputs) = (self.checkout, self.inputs);
+        if inputs.wants("modules") {
+            let edit = self.modules()?;
+            self.take(edit);
+        }
+        if inputs.go_tidy {
+            tidy::confirm(checkout, &mut self.edits, &mut self.remarks)?;
+        }
+        let skew = self.skew()?;
+        self.remarks.extend(skew);
+        let (edits, remarks) = (self.edits, self.remarks);
+        let proposal = Proposal { branch, title, summary, edits, remarks, draft: false };
+        done(&propose(checkout, inputs.fork.as_deref(), &proposal)?)
     }
 
     /// Versions of kata-containers that disagree in the tree as it will be.

@@ -7,8 +7,8 @@ use castoff_sdk::step::{conflict, done, inputs as read_inputs, invalid};
 use super::checkout::Checkout;
 use super::edit::Desk;
 use super::input::{self, Inputs};
-use super::propose::{Merged, Proposal, merged, propose};
-use super::{freeze, images, irreversible, profiles, publish, step, tags, tidy};
+use super::propose::{Merged, merged};
+use super::{freeze, images, irreversible, profiles, publish, step, tags};
 use crate::core::component::artefacts;
 use crate::core::overlay::DevStyle;
 use crate::core::version::check;
@@ -185,25 +185,12 @@ fn open(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
         let edit = desk.operator_pin()?;
         desk.take(edit);
     }
-    if inputs.wants("modules") {
-        let edit = desk.modules()?;
-        desk.take(edit);
-    }
-    if inputs.go_tidy {
-        tidy::confirm(&checkout, &mut desk.edits, &mut desk.remarks)?;
-    }
-    let skew = desk.skew()?;
-    desk.remarks.extend(skew);
     let version = inputs.version_text()?;
-    let proposal = Proposal {
-        branch: format!("pre-release-{version}"),
-        title: format!("Pre-release {version}"),
-        summary: format!("What {version} is tested with."),
-        edits: desk.edits,
-        remarks: desk.remarks,
-        draft: false,
-    };
-    done(&propose(&checkout, inputs.fork.as_deref(), &proposal)?)
+    desk.propose(
+        format!("pre-release-{version}"),
+        format!("Pre-release {version}"),
+        format!("What {version} is tested with."),
+    )
 }
 
 /// P9: what a push of the merge builds.

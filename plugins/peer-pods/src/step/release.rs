@@ -13,9 +13,9 @@ use super::edit::Desk;
 use super::input::{self, Inputs, optional};
 use super::post_release;
 use super::pre_release::{built, examine, free_version};
-use super::propose::{Proposal, Proposed, merged, propose};
+use super::propose::{Proposed, merged};
 use super::publish::{self, Published};
-use super::{freeze, images, irreversible, profiles, step, tags, tidy};
+use super::{freeze, images, irreversible, profiles, step, tags};
 use crate::core::freeze::{foreign, stale};
 
 /// Its name.
@@ -241,25 +241,12 @@ fn open(context: &Context, inputs: &Inputs) -> Result<Outcome, Error> {
         let edit = desk.chart_versions(context)?;
         desk.take(edit);
     }
-    if inputs.wants("modules") {
-        let edit = desk.modules()?;
-        desk.take(edit);
-    }
-    if inputs.go_tidy {
-        tidy::confirm(&checkout, &mut desk.edits, &mut desk.remarks)?;
-    }
-    let skew = desk.skew()?;
-    desk.remarks.extend(skew);
     let version = inputs.version_text()?;
-    let proposal = Proposal {
-        branch: format!("release-{version}"),
-        title: format!("Release {version}"),
-        summary: format!("Cuts {version}. Merge it as it is: its commits are the release."),
-        edits: desk.edits,
-        remarks: desk.remarks,
-        draft: false,
-    };
-    done(&propose(&checkout, inputs.fork.as_deref(), &proposal)?)
+    desk.propose(
+        format!("release-{version}"),
+        format!("Release {version}"),
+        format!("Cuts {version}. Merge it as it is: its commits are the release."),
+    )
 }
 
 /// The reverts are there from the moment of the release: they cannot be forgotten.
