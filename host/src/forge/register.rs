@@ -10,15 +10,15 @@ use super::world::AccountKind;
 pub(crate) struct Register<'s> {
     /// The accounts that were there before.
     known: &'s BTreeMap<String, Account>,
-    /// Those that were made up since, in order.
-    made: Vec<Account>,
+    /// Those that were made up since, by lower-case login.
+    made: BTreeMap<String, Account>,
     /// The last id it took; ids begin with 1 until they are entered.
     last_id: u64,
 }
 
 impl<'s> Register<'s> {
     pub(crate) fn new(known: &'s BTreeMap<String, Account>) -> Self {
-        Self { known, made: Vec::new(), last_id: 0 }
+        Self { known, made: BTreeMap::new(), last_id: 0 }
     }
 
     pub(crate) fn fresh_id(&mut self) -> u64 {
@@ -28,12 +28,12 @@ impl<'s> Register<'s> {
 
     /// As [`State::ensure_account`].
     pub(crate) fn ensure_account(&mut self, login: &str, kind: AccountKind) -> Account {
-        let made = || self.made.iter().find(|account| account.login.eq_ignore_ascii_case(login));
-        if let Some(account) = self.known.get(&login.to_lowercase()).or_else(made) {
+        let key = login.to_lowercase();
+        if let Some(account) = self.known.get(&key).or_else(|| self.made.get(&key)) {
             return account.clone();
         }
         let account = Account::made_up(self.fresh_id(), login, kind);
-        self.made.push(account.clone());
+        self.made.insert(key, account.clone());
         account
     }
 
@@ -45,7 +45,7 @@ impl<'s> Register<'s> {
 
 /// What a repository took while it was sown.
 pub(crate) struct Taken {
-    made: Vec<Account>,
+    made: BTreeMap<String, Account>,
     last_id: u64,
 }
 
@@ -57,9 +57,8 @@ impl Taken {
         repo.id = state.fresh_id();
         let before = state.next_id;
         state.next_id += self.last_id;
-        for account in self.made {
-            let account = Account { id: before + account.id, ..account };
-            state.accounts.entry(account.login.to_lowercase()).or_insert(account);
+        for (key, account) in self.made {
+            state.accounts.entry(key).or_insert(Account { id: before + account.id, ..account });
         }
         renumber(repo, before);
     }
