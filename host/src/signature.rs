@@ -9,6 +9,7 @@
 //! Nothing here reads a file, the environment or the clock.
 
 pub mod cosign;
+mod openssh;
 mod signers;
 
 use std::fmt;
@@ -117,7 +118,7 @@ impl SigningKey {
         if !text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") {
             return Err(SignatureError::Key(what_it_is(text).into()));
         }
-        let key = PrivateKey::from_openssh(text).map_err(|error| SignatureError::Key(error.to_string()))?;
+        let key = openssh::private_key(text).map_err(|error| SignatureError::Key(error.to_string()))?;
         if key.is_encrypted() {
             return Err(SignatureError::Encrypted);
         }

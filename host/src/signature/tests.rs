@@ -32,6 +32,17 @@ impl Keys {
         assert!(self.keygen(&args).status.success(), "{kind:?}");
     }
 
+    /// A key whose scalar has a leading zero, which `ssh-keygen` makes once in hundreds of keys; it reads what belongs to it.
+    fn write_short(&self, name: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        self.write(name, &short_key());
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(self.folder.path().join(name), private).unwrap();
+        let public = self.keygen(&["-y", "-f", name]);
+        assert!(public.status.success(), "{}", String::from_utf8_lossy(&public.stderr));
+        self.write(&format!("{name}.pub"), &String::from_utf8_lossy(&public.stdout));
+    }
+
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(name)).unwrap()
     }
@@ -39,6 +50,11 @@ impl Keys {
     fn write(&self, name: &str, text: &str) {
         std::fs::write(self.folder.path().join(name), text).unwrap();
     }
+}
+
+fn short_key() -> String {
+    let (scalar, point) = openssh::tests::SHORT;
+    openssh::tests::written(scalar, point, b"none")
 }
 
 const KINDS: [&[&str]; 3] = [&["-t", "ed25519"], &["-t", "ecdsa", "-b", "256"], &["-t", "rsa", "-b", "2048"]];
@@ -55,9 +71,13 @@ fn minisign_pair() -> (String, String) {
 #[test]
 fn openssh_accepts_what_is_signed_here() {
     let Some(keys) = Keys::new() else { return };
-    for (number, kind) in KINDS[..2].iter().enumerate() {
+    let kinds: [&[&str]; 3] = [KINDS[0], KINDS[1], &["a scalar of 31 bytes"]];
+    for (number, kind) in kinds.iter().enumerate() {
         let name = format!("key{number}");
-        keys.make(&name, kind, "");
+        match number {
+            2 => keys.write_short(&name),
+            _ => keys.make(&name, kind, ""),
+        }
         let key = SigningKey::parse(&keys.read(&name)).unwrap();
         keys.write("statement", "what is signed\n");
         keys.write("statement.sig", &key.sign(b"what is signed\n", "").unwrap());
